@@ -1,0 +1,59 @@
+# Tandem. `make help` lists what there is.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+# deploy/env.sh holds the cgo flags and build tags; every recipe that runs Go sources it.
+ENV := . deploy/env.sh;
+# CGO_* and GOFLAGS hold absolute paths of this tree, so a sub-make must not inherit another tree's.
+GOLANGCI := build/bin/golangci-lint-2.15.0
+DEMO_FLAGS ?=
+FUZZTIME ?= 30s
+
+.PHONY: help demo test build deps deps-test lint vet bench fuzz generate clean
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
+
+demo: build ## run the whole loop on the simulated cell; results in build/demo (DEMO_FLAGS="--seeds 1")
+	$(ENV) build/bin/tandem demo --out build/demo $(DEMO_FLAGS)
+
+build: deps ## build build/bin/tandem
+	@echo "build: build/bin/tandem"
+	@$(ENV) go build -trimpath -o build/bin/tandem ./cmd/tandem
+
+deps: ## install what a build needs (OpenCV packages, ONNX Runtime)
+	@deploy/deps/install.sh
+
+deps-test: ## install what the tests need besides
+	@deploy/deps/install.sh --test
+
+test: deps-test lint ## run vet, lint and all tests with the race detector
+	@echo "test: go test -race ./..."
+	@$(ENV) go test -race -timeout 20m ./...
+
+vet:
+	@echo "vet: go vet ./..."
+	@$(ENV) go vet ./...
+
+lint: deps vet $(GOLANGCI) ## run gofmt, vet and golangci-lint
+	@echo "lint: golangci-lint run"
+	@$(ENV) $(GOLANGCI) run --timeout 15m ./...
+
+$(GOLANGCI):
+	@echo "lint: building golangci-lint 2.15.0 (a few minutes, once)"
+	@mkdir -p $(@D)/golangci
+	@GOFLAGS= GOBIN=$(CURDIR)/$(@D)/golangci go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+	@mv $(@D)/golangci/golangci-lint $@
+
+bench: build ## run the benchmarks; results in build/bench
+	@mkdir -p build/bench
+	$(ENV) go test -run '^$$' -bench . -benchmem ./... | tee build/bench/go.txt
+	build/bin/tandem bench parse build/bench/go.txt > build/bench/go.json
+
+fuzz: deps ## fuzz every decoder of outside bytes for FUZZTIME each
+	@$(ENV) deploy/deps/fuzz.sh $(FUZZTIME)
+
+generate: ## regenerate stream/wire from its .proto (needs protoc)
+	@$(ENV) go generate ./stream/wire
+
+clean: ## remove build/
+	rm -rf build
