@@ -1,0 +1,4 @@
+package ort
+
+// libraryNames are the file names of the library, the preferred first.
+var libraryNames = []string{"libonnxruntime.1.dylib", "libonnxruntime.dylib"}

@@ -1,0 +1,4 @@
+package ort
+
+// libraryNames are the file names of the library, the preferred first.
+var libraryNames = []string{"libonnxruntime.so.1", "libonnxruntime.so"}

@@ -1,0 +1,202 @@
+package ort
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	onnx "github.com/yalue/onnxruntime_go"
+)
+
+// ErrModel is wrapped by errors about a model: not ONNX, an operator that is unknown, other shapes than expected.
+var ErrModel = errors.New("ONNX model")
+
+// Info describes an input or output of a model.
+type Info struct {
+	Name  string
+	Shape []int  // -1 where the dimension is dynamic
+	Type  string // "float32", "int64", …
+}
+
+func (i Info) String() string { return fmt.Sprintf("%s %s%v", i.Name, i.Type, i.Shape) }
+
+// Options say how a session runs. The zero value runs on one CPU thread, which for the small networks of a rig is
+// both fastest and kindest to the other cameras of the process.
+type Options struct {
+	// Threads is the number of threads inside one operator; 0 means 1.
+	Threads int
+	// Providers are execution providers in order of preference; empty means ["cpu"]. See Providers.
+	Providers []string
+	// ProviderOptions are passed to the provider of that name as they are.
+	ProviderOptions map[string]map[string]string
+	// Require makes it an error when the first provider cannot be had, instead of going on to the next.
+	Require bool
+	// DisableOptimization opens the graph as it is written, to compare with or to find a wrong fusion.
+	DisableOptimization bool
+}
+
+// Session is an open model. It may be run by several goroutines, each with a Binding of its own.
+type Session struct {
+	s         *onnx.DynamicAdvancedSession
+	in, out   []Info
+	provider  string
+	fallbacks []error
+}
+
+// OpenFile opens the ONNX model in a file. See Open.
+func OpenFile(path string, opts Options) (*Session, error) {
+	model, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrModel, err)
+	}
+	s, err := Open(model, opts)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return s, nil
+}
+
+// Open loads a serialised ONNX model with the first provider of opts.Providers that can be had. Provider and Fallbacks
+// tell which one that was and why the ones before it were not used. The caller closes the session.
+func Open(model []byte, opts Options) (*Session, error) {
+	if err := Init(""); err != nil {
+		return nil, err
+	}
+	if len(model) == 0 {
+		return nil, fmt.Errorf("%w: it is empty (0 bytes)", ErrModel)
+	}
+	ins, outs, err := onnx.GetInputOutputInfoWithONNXData(model)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrModel, err)
+	}
+	s := &Session{}
+	if s.in, err = infos(ins); err != nil {
+		return nil, err
+	}
+	if s.out, err = infos(outs); err != nil {
+		return nil, err
+	}
+	providers := opts.Providers
+	if len(providers) == 0 {
+		providers = []string{CPU}
+	}
+	for _, p := range providers {
+		if s.s, err = open(model, p, s.in, s.out, opts); err == nil {
+			s.provider = p
+			return s, nil
+		}
+		if opts.Require || !errors.Is(err, ErrProvider) {
+			return nil, err
+		}
+		s.fallbacks = append(s.fallbacks, err)
+	}
+	return nil, fmt.Errorf("no execution provider of %v can be had: %w", providers, errors.Join(s.fallbacks...))
+}
+
+func open(model []byte, provider string, in, out []Info, opts Options) (*onnx.DynamicAdvancedSession, error) {
+	so, err := onnx.NewSessionOptions()
+	if err != nil {
+		return nil, fmt.Errorf("session options: %w", err)
+	}
+	defer func() { _ = so.Destroy() }() // it has been copied into the session or is of no use
+	level := onnx.GraphOptimizationLevel(onnx.GraphOptimizationLevelEnableAll)
+	if opts.DisableOptimization {
+		level = onnx.GraphOptimizationLevelDisableAll
+	}
+	if err := errors.Join(
+		so.SetIntraOpNumThreads(max(opts.Threads, 1)),
+		so.SetInterOpNumThreads(1),
+		so.SetGraphOptimizationLevel(level),
+		// Denormals cost a hundredfold in recurrences that decay to zero, and carry no information here.
+		so.AddSessionConfigEntry("session.set_denormal_as_zero", "1"),
+		// Spinning threads would take the cores of the capture and decode threads.
+		so.AddSessionConfigEntry("session.intra_op.allow_spinning", spinning(opts)),
+	); err != nil {
+		return nil, fmt.Errorf("session options: %w", err)
+	}
+	if err := appendProvider(so, provider, opts.ProviderOptions[provider]); err != nil {
+		return nil, fmt.Errorf("%w %q: %w", ErrProvider, provider, err)
+	}
+	s, err := onnx.NewDynamicAdvancedSessionWithONNXData(model, names(in), names(out), so)
+	if err != nil && provider != CPU {
+		return nil, fmt.Errorf("%w %q: %w", ErrProvider, provider, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrModel, err)
+	}
+	return s, nil
+}
+
+// spinning lets threads spin only where several work on one operator: in training, which owns the machine.
+func spinning(opts Options) string {
+	if opts.Threads > 1 {
+		return "1"
+	}
+	return "0"
+}
+
+// Inputs returns the inputs in the model's order. The slice must not be changed.
+func (s *Session) Inputs() []Info { return s.in }
+
+// Outputs returns the outputs in the model's order. The slice must not be changed.
+func (s *Session) Outputs() []Info { return s.out }
+
+// Provider returns the execution provider that was opened. Single operators that it lacks run on the CPU.
+func (s *Session) Provider() string { return s.provider }
+
+// Fallbacks returns why each provider that was asked for before Provider could not be had.
+func (s *Session) Fallbacks() []error { return s.fallbacks }
+
+// Close frees the session. Its bindings must be closed before.
+func (s *Session) Close() error {
+	if s.s == nil {
+		return nil
+	}
+	err := s.s.Destroy()
+	s.s = nil
+	return err
+}
+
+func infos(list []onnx.InputOutputInfo) ([]Info, error) {
+	out := make([]Info, len(list))
+	for i, x := range list {
+		if x.OrtValueType != onnx.ONNXTypeTensor {
+			return nil, fmt.Errorf("%w: %q is a %s, expected a tensor", ErrModel, x.Name, x.OrtValueType)
+		}
+		out[i] = Info{Name: x.Name, Type: typeName(x.DataType), Shape: make([]int, len(x.Dimensions))}
+		for j, d := range x.Dimensions {
+			out[i].Shape[j] = int(d)
+		}
+	}
+	return out, nil
+}
+
+func names(list []Info) []string {
+	out := make([]string, len(list))
+	for i, x := range list {
+		out[i] = x.Name
+	}
+	return out
+}
+
+func typeName(t onnx.TensorElementDataType) string {
+	switch t {
+	case onnx.TensorElementDataTypeFloat:
+		return "float32"
+	case onnx.TensorElementDataTypeDouble:
+		return "float64"
+	case onnx.TensorElementDataTypeFloat16:
+		return "float16"
+	case onnx.TensorElementDataTypeInt64:
+		return "int64"
+	case onnx.TensorElementDataTypeInt32:
+		return "int32"
+	case onnx.TensorElementDataTypeUint8:
+		return "uint8"
+	case onnx.TensorElementDataTypeInt8:
+		return "int8"
+	case onnx.TensorElementDataTypeBool:
+		return "bool"
+	}
+	return t.String()
+}

@@ -1,0 +1,74 @@
+package ort
+
+import (
+	"fmt"
+	"runtime"
+
+	onnx "github.com/yalue/onnxruntime_go"
+)
+
+// Element is a tensor element type.
+type Element interface {
+	float32 | float64 | int64 | int32 | uint8 | int8 | bool
+}
+
+// Tensor is memory of the caller's that a session reads or writes in place. It is safe for concurrent reads; a
+// session that writes it must be its only user meanwhile.
+type Tensor interface {
+	// Shape returns the dimensions; scalars have shape [1].
+	Shape() []int
+	// Close unpins the memory. The tensor must not be used after it, nor while a Binding that holds it runs.
+	Close() error
+
+	value() onnx.Value
+	element() string
+}
+
+type tensor[T Element] struct {
+	shape []int
+	v     *onnx.Tensor[T]
+	pin   runtime.Pinner
+}
+
+// NewTensor wraps data, row-major, without a copy: what a run writes appears in data. The memory is pinned until
+// Close. len(data) must equal the product of shape; an empty shape stands for one element.
+func NewTensor[T Element](shape []int, data []T) (Tensor, error) {
+	if len(shape) == 0 {
+		shape = []int{1}
+	}
+	n := 1
+	dims := make([]int64, len(shape))
+	for i, d := range shape {
+		if d <= 0 {
+			return nil, fmt.Errorf("tensor shape %v: dimension %d is %d, expected > 0", shape, i, d)
+		}
+		n *= d
+		dims[i] = int64(d)
+	}
+	if n != len(data) {
+		return nil, fmt.Errorf("tensor shape %v needs %d elements, got %d", shape, n, len(data))
+	}
+	t := &tensor[T]{shape: append([]int(nil), shape...)}
+	// ONNX Runtime keeps the address across calls, which cgo allows only for pinned memory.
+	t.pin.Pin(&data[0])
+	var err error
+	if t.v, err = onnx.NewTensor(dims, data); err != nil {
+		t.pin.Unpin()
+		return nil, fmt.Errorf("tensor shape %v: %w", shape, err)
+	}
+	return t, nil
+}
+
+func (t *tensor[T]) Shape() []int      { return t.shape }
+func (t *tensor[T]) value() onnx.Value { return t.v }
+func (t *tensor[T]) element() string   { return fmt.Sprintf("%T", *new(T)) }
+
+func (t *tensor[T]) Close() error {
+	if t.v == nil {
+		return nil
+	}
+	err := t.v.Destroy()
+	t.v = nil
+	t.pin.Unpin()
+	return err
+}
