@@ -1,0 +1,104 @@
+// Package feature turns pictures into feature vectors by a bundle's extractor.
+package feature
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"gocv.io/x/gocv"
+
+	"tandem/runtime/bundle"
+	"tandem/runtime/ort"
+)
+
+// Extractor computes features by the bundle's extractor model under its input contract. It is used by one goroutine at
+// a time and does not allocate once warm.
+type Extractor struct {
+	dim     int
+	pre     *preprocessor
+	session *ort.Session
+	tensors []ort.Tensor
+	bind    *ort.Binding
+	out     []float32
+}
+
+// Open opens the extractor of a bundle. The model's names, types and shapes must be what the manifest says; the error
+// names both. The caller closes it.
+func Open(b *bundle.Dir, opts ort.Options) (_ *Extractor, err error) {
+	e := &Extractor{dim: b.Extractor.Dim}
+	defer func() {
+		if err != nil {
+			_ = e.Close() // the first error is the one to act on
+			err = fmt.Errorf("extractor of %s: %w", b.Release, err)
+		}
+	}()
+	if e.session, err = ort.OpenFile(filepath.Join(b.Path, b.Extractor.Name), opts); err != nil {
+		return nil, err
+	}
+	if n := e.session.Inputs(); len(n) != 1 || n[0].Name != b.Extractor.Input.Name {
+		return nil, fmt.Errorf("the model's inputs are %v, the manifest says one input %q", n, b.Extractor.Input.Name)
+	}
+	outs := e.session.Outputs()
+	if len(outs) != 1 || outs[0].Name != b.Extractor.Output {
+		return nil, fmt.Errorf("the model's outputs are %v, the manifest says one output %q", outs, b.Extractor.Output)
+	}
+	e.pre = newPreprocessor(b.Extractor.Input)
+	e.out = make([]float32, e.dim)
+	in, err := ort.NewTensor(e.pre.shape(), e.pre.data)
+	if err != nil {
+		return nil, err
+	}
+	e.tensors = append(e.tensors, in)
+	shape := []int{1, e.dim}
+	if len(outs[0].Shape) == 1 {
+		shape = shape[1:]
+	}
+	out, err := ort.NewTensor(shape, e.out)
+	if err != nil {
+		return nil, err
+	}
+	e.tensors = append(e.tensors, out)
+	e.bind, err = e.session.Bind([]ort.Tensor{in}, []ort.Tensor{out})
+	return e, err
+}
+
+// Dim returns the length of a feature vector.
+func (e *Extractor) Dim() int { return e.dim }
+
+// Provider returns the execution provider that runs the model.
+func (e *Extractor) Provider() string { return e.session.Provider() }
+
+// Extract writes the features of a picture, 8 bit with 1 (grey) or 3 channels (BGR) and of any size, into dst, which
+// has length Dim.
+func (e *Extractor) Extract(picture gocv.Mat, dst []float32) error {
+	if len(dst) != e.dim {
+		return fmt.Errorf("extract features: room for %d values, expected %d", len(dst), e.dim)
+	}
+	if err := e.pre.run(picture); err != nil {
+		return fmt.Errorf("extract features: %w", err)
+	}
+	if err := e.bind.Run(); err != nil {
+		return fmt.Errorf("extract features: %w", err)
+	}
+	copy(dst, e.out)
+	return nil
+}
+
+// Close frees the model and its memory.
+func (e *Extractor) Close() error {
+	var errs []error
+	if e.bind != nil {
+		errs = append(errs, e.bind.Close())
+	}
+	for _, t := range e.tensors {
+		errs = append(errs, t.Close())
+	}
+	if e.session != nil {
+		errs = append(errs, e.session.Close())
+	}
+	if e.pre != nil {
+		errs = append(errs, e.pre.close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,148 @@
+package feature
+
+import (
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+
+	"gocv.io/x/gocv"
+
+	"tandem/runtime/bundle"
+)
+
+// preprocessor brings a picture into an extractor's input tensor: fit, then one pass over the pixels that looks each
+// value up in a table, which is both the normalisation and the conversion to float32.
+type preprocessor struct {
+	im      bundle.Image
+	data    []float32 // the input tensor
+	table   [3][256]float32
+	resized gocv.Mat
+	padded  gocv.Mat
+}
+
+func newPreprocessor(im bundle.Image) *preprocessor {
+	p := &preprocessor{im: im, data: make([]float32, im.Depth()*im.Height*im.Width), resized: gocv.NewMat(), padded: gocv.NewMat()}
+	for c := range im.Depth() {
+		for v := range 256 {
+			p.table[c][v] = float32((float64(v)*im.Scale - im.Mean[c]) / im.Std[c])
+		}
+	}
+	return p
+}
+
+func (p *preprocessor) shape() []int {
+	if p.im.Layout == "NHWC" {
+		return []int{1, p.im.Height, p.im.Width, p.im.Depth()}
+	}
+	return []int{1, p.im.Depth(), p.im.Height, p.im.Width}
+}
+
+func (p *preprocessor) close() error { return errors.Join(p.resized.Close(), p.padded.Close()) }
+
+// run fills data from a picture.
+func (p *preprocessor) run(m gocv.Mat) error {
+	w, h := m.Cols(), m.Rows()
+	if w < 1 || h < 1 {
+		return errors.New("the picture is empty")
+	}
+	if t := m.Type(); t != gocv.MatTypeCV8UC1 && t != gocv.MatTypeCV8UC3 {
+		return fmt.Errorf("the picture is %v, expected 8 bit with 1 or 3 channels", t)
+	}
+	src, err := p.fit(m, w, h)
+	if err != nil {
+		return err
+	}
+	px, err := src.DataPtrUint8()
+	if err != nil {
+		return fmt.Errorf("read pixels: %w", err)
+	}
+	n := p.im.Width * p.im.Height
+	if len(px) != n*src.Channels() {
+		return fmt.Errorf("the fitted picture has %d bytes, expected %d", len(px), n*src.Channels())
+	}
+	p.convert(px, src.Channels(), n)
+	return nil
+}
+
+// fit brings the picture to the input's size.
+func (p *preprocessor) fit(m gocv.Mat, w, h int) (gocv.Mat, error) {
+	size := image.Pt(p.im.Width, p.im.Height)
+	interpolation := gocv.InterpolationLinear
+	if w > size.X || h > size.Y {
+		interpolation = gocv.InterpolationArea // linear would skip pixels and alias
+	}
+	switch p.im.Fit {
+	case "crop":
+		// The largest centred part with the input's aspect ratio.
+		cw, ch := w, h
+		if w*size.Y > h*size.X {
+			cw = max(1, h*size.X/size.Y)
+		} else {
+			ch = max(1, w*size.Y/size.X)
+		}
+		x, y := (w-cw)/2, (h-ch)/2
+		part := m.Region(image.Rect(x, y, x+cw, y+ch))
+		err := gocv.Resize(part, &p.resized, size, 0, 0, interpolation)
+		return p.resized, errors.Join(err, part.Close())
+	case "letterbox":
+		nw, nh := size.X, size.Y
+		if w*size.Y > h*size.X {
+			nh = max(1, h*size.X/w)
+		} else {
+			nw = max(1, w*size.Y/h)
+		}
+		if err := gocv.Resize(m, &p.resized, image.Pt(nw, nh), 0, 0, interpolation); err != nil {
+			return p.resized, err
+		}
+		top, left := (size.Y-nh)/2, (size.X-nw)/2
+		err := gocv.CopyMakeBorder(p.resized, &p.padded, top, size.Y-nh-top, left, size.X-nw-left, gocv.BorderConstant, color.RGBA{})
+		return p.padded, err
+	}
+	return p.resized, gocv.Resize(m, &p.resized, size, 0, 0, interpolation)
+}
+
+// convert writes n pixels into the tensor in the contract's order of channels and axes.
+func (p *preprocessor) convert(px []byte, channels, n int) {
+	depth := p.im.Depth()
+	if depth == 1 {
+		grey(px, channels, p.data[:n], &p.table[0])
+		return
+	}
+	// offset[c] is where channel c of the contract lies in a BGR pixel; a grey picture repeats its only one.
+	offset := [3]int{2, 1, 0}
+	if p.im.Channels == "BGR" {
+		offset = [3]int{0, 1, 2}
+	}
+	if channels == 1 {
+		offset = [3]int{}
+	}
+	for c := range 3 {
+		t, o := &p.table[c], offset[c]
+		if p.im.Layout == "NHWC" {
+			dst := p.data[c:]
+			for i := range n {
+				dst[i*3] = t[px[i*channels+o]]
+			}
+			continue
+		}
+		dst := p.data[c*n : (c+1)*n]
+		for i := range dst {
+			dst[i] = t[px[i*channels+o]]
+		}
+	}
+}
+
+// grey converts to luminance by ITU-R BT.601 where the picture has colour.
+func grey(px []byte, channels int, dst []float32, t *[256]float32) {
+	if channels == 1 {
+		for i := range dst {
+			dst[i] = t[px[i]]
+		}
+		return
+	}
+	for i := range dst {
+		b, g, r := int(px[3*i]), int(px[3*i+1]), int(px[3*i+2])
+		dst[i] = t[(114*b+587*g+299*r+500)/1000]
+	}
+}
