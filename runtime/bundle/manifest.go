@@ -40,7 +40,7 @@ var ErrInvalid = errors.New("invalid bundle")
 // Manifest describes a bundle. Extractor, segmenter and label list belong together.
 type Manifest struct {
 	Schema     int       `json:"schema"`
-	Release    string    `json:"release"`          // name of the release, [a-z0-9.-]{1,64}
+	Release    string    `json:"release"`          // name of the release, a token [a-z0-9-]{1,32}
 	Parent     string    `json:"parent,omitempty"` // release it was distilled from
 	Created    time.Time `json:"created"`
 	RateHz     float64   `json:"rate_hz"`              // samples a second of features and labels
@@ -190,7 +190,7 @@ func Decode(r io.Reader) (*Manifest, error) {
 	return &m, nil
 }
 
-var releaseName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{0,63}$`)
+var releaseName = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
 
 // Validate checks every field, so that what reads a manifest later need not. The error wraps ErrInvalid and names the
 // field, what it holds and what was expected.
@@ -202,7 +202,7 @@ func (m *Manifest) Validate() error {
 		return bad("schema", m.Schema, fmt.Sprint(Schema))
 	}
 	if !releaseName.MatchString(m.Release) {
-		return bad("release", fmt.Sprintf("%q", m.Release), "1 to 64 of [a-z0-9.-], a letter or digit first")
+		return bad("release", fmt.Sprintf("%q", m.Release), "a token of 1 to 32 of [a-z0-9-]")
 	}
 	if m.Parent != "" && !releaseName.MatchString(m.Parent) {
 		return bad("parent", fmt.Sprintf("%q", m.Parent), "the name of a release or nothing")

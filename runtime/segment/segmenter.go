@@ -28,10 +28,8 @@ type Segmenter struct {
 	history  []sample
 	pushed   int64 // samples since the start or the last gap
 	last     sample
-	revision int64
-	shown    int   // label of the last provisional event, -1 without one
-	shownAt  int64 // where it began
-	shownSeq int64
+	shown    Event // the open provisional segment
+	showing  bool
 	events   []Event
 }
 
@@ -52,7 +50,7 @@ func Open(b *bundle.Dir, opts ort.Options) (*Segmenter, error) {
 	heads := b.Segmenter.Heads
 	s := &Segmenter{
 		b: b, net: net, delay: heads[len(heads)-1].Lag,
-		period: int64(math.Round(1e9 / b.RateHz)), bridge: int64(MaxBridge * b.RateHz), shown: -1,
+		period: int64(math.Round(1e9 / b.RateHz)), bridge: int64(MaxBridge * b.RateHz),
 		hold:   hold{minFrames: b.Segmenter.Decode.MinFrames},
 		events: make([]Event, 0, 64),
 	}
@@ -136,16 +134,29 @@ func (s *Segmenter) step(seq, at int64) error {
 	return nil
 }
 
+// provisional keeps the open provisional segment: an event when one begins, and a revision of it when it ends.
 func (s *Segmenter) provisional(now sample) {
-	if now.label == s.shown {
+	if s.showing && now.label == s.shown.Label {
+		s.shown.LastSeq = now.seq
 		return
 	}
-	s.shown, s.shownAt, s.shownSeq = now.label, now.at, now.seq
-	s.revision++
-	s.events = append(s.events, Event{
+	s.endProvisional(now.at, NextLabel)
+	s.showing = true
+	s.shown = Event{
 		Kind: Provisional, Label: now.label, Start: now.at, End: now.at + s.period, FirstSeq: now.seq, LastSeq: now.seq,
-		Confidence: now.prob, Revision: s.revision,
-	})
+		Confidence: now.prob, Open: true,
+	}
+	s.events = append(s.events, s.shown)
+}
+
+func (s *Segmenter) endProvisional(end int64, why Reason) {
+	if !s.showing {
+		return
+	}
+	s.shown.End, s.shown.Reason, s.shown.Open = end, why, false
+	s.shown.Revision++
+	s.events = append(s.events, s.shown)
+	s.showing = false
 }
 
 func (s *Segmenter) commit(label int, p float32, at sample) {
@@ -160,7 +171,6 @@ func (s *Segmenter) commit(label int, p float32, at sample) {
 func (s *Segmenter) Finish(why Reason) []Event {
 	s.events = s.events[:0]
 	s.finish(why)
-	s.revision = 0
 	return s.events
 }
 
@@ -173,12 +183,13 @@ func (s *Segmenter) finish(why Reason) {
 	if e, ok := s.hold.finish(s.last.at+s.period, why); ok {
 		s.events = append(s.events, e)
 	}
+	s.endProvisional(s.last.at+s.period, why)
 	s.net.reset()
-	s.pushed, s.shown, s.last = 0, -1, sample{}
+	s.pushed, s.last = 0, sample{}
 }
 
-// Warm brings the network's history up to date from the features before the next sample, oldest first, without events:
-// what a new bundle needs that takes over in the middle of a take. rows holds whole feature vectors.
+// Warm feeds the network the features before the next sample, oldest first, without events: what a new bundle needs that
+// takes over in the middle of a take. rows holds whole feature vectors; several calls continue one another.
 func (s *Segmenter) Warm(rows []float32) error {
 	dim := len(s.net.features)
 	if len(rows)%dim != 0 {
@@ -187,7 +198,6 @@ func (s *Segmenter) Warm(rows []float32) error {
 	if s.pushed > 0 {
 		return errors.New("warm segmenter: it is in the middle of a take")
 	}
-	s.net.reset()
 	for len(rows) > 0 {
 		copy(s.net.features, rows[:dim])
 		rows = rows[dim:]
