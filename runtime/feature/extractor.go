@@ -4,6 +4,7 @@ package feature
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"gocv.io/x/gocv"
@@ -23,27 +24,39 @@ type Extractor struct {
 	out     []float32
 }
 
-// Open opens the extractor of a bundle. The model's names, types and shapes must be what the manifest says; the error
-// names both. The caller closes it.
-func Open(b *bundle.Dir, opts ort.Options) (_ *Extractor, err error) {
-	e := &Extractor{dim: b.Extractor.Dim}
+// Open opens the extractor of a bundle. The caller closes it.
+func Open(b *bundle.Dir, opts ort.Options) (*Extractor, error) {
+	onnx, err := os.ReadFile(filepath.Join(b.Path, b.Extractor.Name))
+	if err != nil {
+		return nil, fmt.Errorf("extractor of %s: %w", b.Release, err)
+	}
+	e, err := New(onnx, b.Extractor, opts)
+	if err != nil {
+		return nil, fmt.Errorf("extractor of %s: %w", b.Release, err)
+	}
+	return e, nil
+}
+
+// New opens an extractor from its serialised model and its contract, as a trainer has them before there is a bundle. The
+// model's names, types and shapes must be what the contract says; the error names both. The caller closes it.
+func New(onnx []byte, contract bundle.Extractor, opts ort.Options) (_ *Extractor, err error) {
+	e := &Extractor{dim: contract.Dim}
 	defer func() {
 		if err != nil {
 			_ = e.Close() // the first error is the one to act on
-			err = fmt.Errorf("extractor of %s: %w", b.Release, err)
 		}
 	}()
-	if e.session, err = ort.OpenFile(filepath.Join(b.Path, b.Extractor.Name), opts); err != nil {
+	if e.session, err = ort.Open(onnx, opts); err != nil {
 		return nil, err
 	}
-	if n := e.session.Inputs(); len(n) != 1 || n[0].Name != b.Extractor.Input.Name {
-		return nil, fmt.Errorf("the model's inputs are %v, the manifest says one input %q", n, b.Extractor.Input.Name)
+	if n := e.session.Inputs(); len(n) != 1 || n[0].Name != contract.Input.Name {
+		return nil, fmt.Errorf("the model's inputs are %v, the manifest says one input %q", n, contract.Input.Name)
 	}
 	outs := e.session.Outputs()
-	if len(outs) != 1 || outs[0].Name != b.Extractor.Output {
-		return nil, fmt.Errorf("the model's outputs are %v, the manifest says one output %q", outs, b.Extractor.Output)
+	if len(outs) != 1 || outs[0].Name != contract.Output {
+		return nil, fmt.Errorf("the model's outputs are %v, the manifest says one output %q", outs, contract.Output)
 	}
-	e.pre = newPreprocessor(b.Extractor.Input)
+	e.pre = newPreprocessor(contract.Input)
 	e.out = make([]float32, e.dim)
 	in, err := ort.NewTensor(e.pre.shape(), e.pre.data)
 	if err != nil {
