@@ -170,3 +170,27 @@ func goldenPicture() (gocv.Mat, error) {
 	}
 	return gocv.NewMatFromBytes(h, w, gocv.MatTypeCV8UC3, px)
 }
+
+// Write makes a bundle in dir from its manifest and models, with the golden outputs that this machine's CPU computes. The
+// models are opened on the way, so that a bundle whose manifest does not fit them is never written.
+func Write(dir string, m bundle.Manifest, extractor, segmenter []byte) (*bundle.Dir, error) {
+	parts := bundle.Parts{Extractor: extractor, Segmenter: segmenter, Golden: []byte("{}\n")}
+	tmp, err := os.MkdirTemp("", "tandem-bundle-*")
+	if err != nil {
+		return nil, fmt.Errorf("write bundle: %w", err)
+	}
+	defer os.RemoveAll(tmp) //nolint:errcheck // a leftover in the temporary directory harms nobody
+	draft, err := bundle.Write(filepath.Join(tmp, "draft"), m, parts)
+	if err != nil {
+		return nil, err
+	}
+	open, err := Open(draft, ort.Options{})
+	if err != nil {
+		return nil, err
+	}
+	parts.Golden, err = open.Record()
+	if err = errors.Join(err, open.Close()); err != nil {
+		return nil, err
+	}
+	return bundle.Write(dir, m, parts)
+}

@@ -28,7 +28,7 @@ type Event struct {
 	FirstSeq   int64 // sequence number of the first sample
 	LastSeq    int64 // sequence number of the last sample
 	Confidence float32
-	Revision   int64  // counts from 0 within a provisional segment; 0 for committed ones
-	Open       bool   // a provisional segment that has not ended; Reason says nothing yet
+	Revision   int64 // counts from 0 within a provisional segment; 0 for committed ones
+	Open       bool  // a provisional segment that has not ended; Reason says nothing yet
 	Reason     Reason
 }

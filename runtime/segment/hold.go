@@ -81,3 +81,25 @@ func (h *hold) finish(end int64, why Reason) (Event, bool) {
 	h.current = run{}
 	return e, true
 }
+
+// Hold applies the label hold of a bundle's decoder to per-frame labels of a whole take, as the committed stream would:
+// what an offline evaluation has to score to predict what a device will say.
+func Hold(labels []int, minFrames int) []int {
+	h := hold{minFrames: minFrames}
+	out := make([]int, 0, len(labels))
+	put := func(e Event) {
+		for int64(len(out)) < e.End {
+			out = append(out, e.Label)
+		}
+	}
+	for t, l := range labels {
+		// The frame's number stands in for its time, so that events come out in frames.
+		if e, ok := h.push(l, 1, int64(t), int64(t)); ok {
+			put(e)
+		}
+	}
+	if e, ok := h.finish(int64(len(labels)), EndOfTake); ok {
+		put(e)
+	}
+	return out
+}

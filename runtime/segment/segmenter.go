@@ -24,13 +24,13 @@ type Segmenter struct {
 	period int64 // ns between samples
 	bridge int64 // samples
 
-	delay    int // lag of the committed head, in frames
-	history  []sample
-	pushed   int64 // samples since the start or the last gap
-	last     sample
-	shown    Event // the open provisional segment
-	showing  bool
-	events   []Event
+	delay   int // lag of the committed head, in frames
+	history []sample
+	pushed  int64 // samples since the start or the last gap
+	last    sample
+	shown   Event // the open provisional segment
+	showing bool
+	events  []Event
 }
 
 // sample is what has to be remembered of a frame until the committed head scores it.
