@@ -1,0 +1,3 @@
+// Package optim updates parameters from their gradients: Adam with decoupled weight decay, gradient clipping and
+// learning-rate schedules, all over flat float32 vectors.
+package optim

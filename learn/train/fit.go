@@ -1,0 +1,166 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+
+	"tandem/learn/nn"
+	"tandem/learn/optim"
+)
+
+// FitConfig says how long and how fast Fit trains. The zero value of a field gives its default.
+type FitConfig struct {
+	Epochs int    // passes over the samples, required
+	Batch  int    // samples a step; default 1
+	Seed   uint64 // of the order of the samples
+	// Rate is the highest learning rate, required; it is reached after Warmup steps and falls along a cosine to Floor.
+	Rate, Floor float64
+	Warmup      int
+	// EMA keeps an exponential moving average of the weights with this decay (0.99, say), which is what is evaluated and
+	// kept. 0 means none.
+	EMA float64
+	// Every is the number of epochs between evaluations; default 1. The last epoch is always evaluated.
+	Every int
+	// Patience ends training after so many evaluations without a better score; 0 means never.
+	Patience int
+}
+
+// Hooks are called by Fit on its goroutine. Each may be nil.
+type Hooks struct {
+	// Evaluate scores parameters, higher is better; those with the best score are what Fit leaves. It must not keep or change
+	// them. Without it the last ones are left.
+	Evaluate func(ctx context.Context, p *nn.Params) (float64, error)
+	// Progress is told after each epoch.
+	Progress func(Progress)
+}
+
+// Progress tells how far training has come.
+type Progress struct {
+	Epoch, Epochs int // Epoch counts from 1
+	Step, Steps   int // taken, and in all if it runs to its end
+	Loss          float64
+	Rate          float64
+	Score         float64 // of this epoch; NaN when it was not evaluated
+	Best          float64 // score so far; NaN before the first
+}
+
+// Result is what Fit arrived at.
+type Result struct {
+	Epochs, Steps int
+	Loss          float64 // mean of the last epoch
+	Best          float64 // score of the parameters that were left; NaN without Evaluate
+	BestEpoch     int     // counts from 1; 0 without Evaluate
+}
+
+// Fit trains on samples in a new random order each epoch and leaves the best parameters in t.Params. The same
+// configuration gives the same parameters. On an error (a *DivergedError, or the end of ctx) it leaves the best so far, or the
+// last good ones when none have been evaluated.
+func Fit(ctx context.Context, t *Trainer, samples []Sample, cfg FitConfig, hooks Hooks) (Result, error) {
+	cfg.Batch, cfg.Every = max(cfg.Batch, 1), max(cfg.Every, 1)
+	if cfg.Epochs < 1 || !(cfg.Rate > 0) || cfg.Floor < 0 || cfg.Warmup < 0 || !(cfg.EMA >= 0 && cfg.EMA < 1) {
+		return Result{}, fmt.Errorf("fit: %+v; expected epochs >= 1, rate > 0, floor and warm-up >= 0, EMA in [0, 1)", cfg)
+	}
+	if len(samples) == 0 {
+		return Result{}, errors.New("fit: there are no samples")
+	}
+	if err := t.Check(samples); err != nil {
+		return Result{}, fmt.Errorf("fit: %w", err)
+	}
+	f := &fit{t: t, cfg: cfg, hooks: hooks, best: t.params.Clone(), shown: t.params}
+	f.result.Best = math.NaN()
+	if cfg.EMA > 0 {
+		f.shown = t.params.Clone()
+	}
+	err := f.run(ctx, samples)
+	switch {
+	case f.result.BestEpoch > 0:
+		copy(t.params.Weights, f.best.Weights)
+	case err == nil:
+		copy(t.params.Weights, f.shown.Weights)
+	}
+	if err != nil {
+		return f.result, fmt.Errorf("fit, epoch %d: %w", f.result.Epochs+1, err)
+	}
+	return f.result, nil
+}
+
+// fit is the state of one call of Fit.
+type fit struct {
+	t      *Trainer
+	cfg    FitConfig
+	hooks  Hooks
+	shown  *nn.Params // what is evaluated: the parameters or their average
+	best   *nn.Params
+	stale  int // evaluations since the best
+	result Result
+}
+
+func (f *fit) run(ctx context.Context, samples []Sample) error {
+	order := slices.Clone(samples)
+	rng := rand.New(rand.NewPCG(f.cfg.Seed, 1))
+	perEpoch := (len(order) + f.cfg.Batch - 1) / f.cfg.Batch
+	p := Progress{Epochs: f.cfg.Epochs, Steps: perEpoch * f.cfg.Epochs}
+	for p.Epoch = 1; p.Epoch <= f.cfg.Epochs; p.Epoch++ {
+		rng.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+		var sum float64
+		for batch := range slices.Chunk(order, f.cfg.Batch) {
+			p.Rate = optim.Cosine(f.cfg.Rate, f.cfg.Floor, f.cfg.Warmup, p.Steps, p.Step)
+			loss, err := f.t.Step(ctx, batch, p.Rate)
+			if err != nil {
+				return err
+			}
+			f.average()
+			sum += loss
+			p.Step++
+		}
+		p.Loss = sum / float64(perEpoch)
+		f.result.Epochs, f.result.Steps, f.result.Loss = p.Epoch, p.Step, p.Loss
+		score, err := f.evaluate(ctx, p.Epoch)
+		if err != nil {
+			return fmt.Errorf("evaluate: %w", err)
+		}
+		if p.Score, p.Best = score, f.result.Best; f.hooks.Progress != nil {
+			f.hooks.Progress(p)
+		}
+		if f.cfg.Patience > 0 && f.stale >= f.cfg.Patience {
+			return nil
+		}
+	}
+	return nil
+}
+
+// average moves the average of the weights towards the present ones.
+func (f *fit) average() {
+	if f.shown == f.t.params {
+		return
+	}
+	// The average of few steps is not held back by the first weights.
+	step := float64(f.result.Steps + 1)
+	keep := float32(min(f.cfg.EMA, step/(step+10)))
+	for i, w := range f.t.params.Weights {
+		f.shown.Weights[i] = w + keep*(f.shown.Weights[i]-w)
+	}
+}
+
+func (f *fit) evaluate(ctx context.Context, epoch int) (float64, error) {
+	if f.hooks.Evaluate == nil || (epoch%f.cfg.Every != 0 && epoch != f.cfg.Epochs) {
+		return math.NaN(), nil
+	}
+	score, err := f.hooks.Evaluate(ctx, f.shown)
+	if err != nil {
+		return score, err
+	}
+	if math.IsNaN(score) {
+		return score, errors.New("the score is not a number")
+	}
+	f.stale++
+	if f.result.BestEpoch == 0 || score > f.result.Best {
+		f.result.Best, f.result.BestEpoch, f.stale = score, epoch, 0
+		copy(f.best.Weights, f.shown.Weights)
+	}
+	return score, nil
+}

@@ -1,0 +1,206 @@
+package train
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+
+	"tandem/learn/graph"
+	"tandem/learn/nn"
+	"tandem/runtime/ort"
+)
+
+// run is an open training graph for a fixed number of rows and frames. Its parameters and gradients are the trainer's
+// flat vectors, its data inputs buffers of its own.
+type run struct {
+	rows, frames int
+	fields       []nn.Field
+	masks        []mask
+	float        map[string][]float32
+	labels       map[string][]int64
+	weights      []float32 // nil if the loss takes none
+	loss         []float32
+
+	session *ort.Session
+	binding *ort.Binding
+	tensors []ort.Tensor
+}
+
+type mask struct {
+	rate float64
+	data []float32
+}
+
+// openRun traces the loss, differentiates it and opens a session.
+func openRun(p *nn.Params, grads []float32, define Loss, rows, frames int, opts ort.Options) (*run, error) {
+	b := nn.NewTrain(p, rows, frames)
+	loss := define(b)
+	names, err := b.Gradients(loss)
+	if err != nil {
+		return nil, err
+	}
+	b.Output("loss", b.Reshape(loss, 1))
+	model, err := b.Model()
+	if err != nil {
+		return nil, err
+	}
+	r := &run{
+		rows: rows, frames: frames,
+		fields: b.Fields(),
+		float:  map[string][]float32{},
+		labels: map[string][]int64{},
+		loss:   make([]float32, 1),
+	}
+	if r.session, err = ort.Open(model, opts); err != nil {
+		return nil, err
+	}
+	memory := map[string][]float32{"loss": r.loss}
+	for _, q := range p.List() {
+		lo, hi := q.Range()
+		if !q.Trained {
+			memory[q.Name] = p.Buffers[lo:hi]
+			continue
+		}
+		memory[q.Name] = p.Weights[lo:hi]
+		if out, ok := names[q.Name]; ok {
+			memory[out] = grads[lo:hi]
+		}
+	}
+	if err := r.bind(b, memory); err != nil {
+		return nil, errors.Join(err, r.close())
+	}
+	return r, nil
+}
+
+// bind makes tensors of memory and of new buffers for the rest, in the session's order.
+func (r *run) bind(b *nn.Build, memory map[string][]float32) error {
+	for _, m := range b.Masks() {
+		data := make([]float32, size(m.Shape))
+		memory[m.Input] = data
+		r.masks = append(r.masks, mask{m.Rate, data})
+	}
+	declared := map[string]*graph.Tensor{}
+	for _, t := range b.Inputs() {
+		declared[t.Name()] = t
+	}
+	var in, out []ort.Tensor
+	for _, i := range r.session.Inputs() {
+		t, err := r.tensor(i, declared[i.Name], memory)
+		if err != nil {
+			return err
+		}
+		in = append(in, t)
+	}
+	for _, o := range r.session.Outputs() {
+		t, err := ort.NewTensor(o.Shape, memory[o.Name])
+		if err != nil {
+			return fmt.Errorf("output %q: %w", o.Name, err)
+		}
+		r.tensors = append(r.tensors, t)
+		out = append(out, t)
+	}
+	var err error
+	r.binding, err = r.session.Bind(in, out)
+	return err
+}
+
+func (r *run) tensor(i ort.Info, declared *graph.Tensor, memory map[string][]float32) (ort.Tensor, error) {
+	var t ort.Tensor
+	var err error
+	if declared != nil && declared.DType() == graph.Int64 {
+		r.labels[i.Name] = make([]int64, size(i.Shape))
+		t, err = ort.NewTensor(i.Shape, r.labels[i.Name])
+	} else {
+		data, ok := memory[i.Name]
+		if !ok {
+			data = make([]float32, size(i.Shape))
+			if r.float[i.Name] = data; i.Name == nn.WeightsField {
+				r.weights = data
+			}
+		}
+		t, err = ort.NewTensor(i.Shape, data)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("input %q: %w", i.Name, err)
+	}
+	r.tensors = append(r.tensors, t)
+	return t, nil
+}
+
+// fill copies samples into the rows, scales their weights by share and clears what they leave over.
+func (r *run) fill(batch []*Sample, share float64, pcg *rand.PCG) {
+	for _, f := range r.fields {
+		row := r.frames * f.Width
+		for i := range r.rows {
+			var n int
+			if f.Classes > 0 {
+				dst := r.labels[f.Name][i*row : (i+1)*row]
+				if i < len(batch) {
+					n = copy(dst, batch[i].Labels[f.Name])
+				}
+				clear(dst[n:])
+				continue
+			}
+			dst := r.float[f.Name][i*row : (i+1)*row]
+			if i < len(batch) {
+				n = copy(dst, batch[i].Float[f.Name])
+			}
+			clear(dst[n:])
+		}
+	}
+	clear(r.weights)
+	for i, s := range batch {
+		if r.weights == nil {
+			break
+		}
+		dst := r.weights[i*r.frames : (i+1)*r.frames][:s.Frames]
+		for j := range dst {
+			dst[j] = float32(share)
+			if s.Weights != nil {
+				dst[j] = float32(share * float64(s.Weights[j]))
+			}
+		}
+	}
+	for _, m := range r.masks {
+		drop(m.data, m.rate, pcg)
+	}
+}
+
+// drop fills a dropout mask. Four elements share a random number: 16 bits resolve the rate to 0.002 %.
+func drop(dst []float32, rate float64, pcg *rand.PCG) {
+	limit := uint64(rate * (1 << 16))
+	keep := float32(1 / (1 - rate))
+	var bits uint64
+	for i := range dst {
+		if i%4 == 0 {
+			bits = pcg.Uint64()
+		}
+		dst[i] = keep
+		if bits&0xffff < limit {
+			dst[i] = 0
+		}
+		bits >>= 16
+	}
+}
+
+func (r *run) close() error {
+	var errs []error
+	if r.binding != nil {
+		errs = append(errs, r.binding.Close())
+	}
+	for _, t := range r.tensors {
+		errs = append(errs, t.Close())
+	}
+	if r.session != nil {
+		errs = append(errs, r.session.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func size(shape []int) int {
+	n := 1
+	for _, d := range shape {
+		n *= d
+	}
+	return n
+}
