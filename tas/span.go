@@ -3,6 +3,7 @@ package tas
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 )
 
@@ -11,6 +12,19 @@ type Span struct {
 	Label      string
 	Start, End int64   // nanoseconds since the Unix epoch, Start < End
 	Confidence float32 // of the label, 0 to 1; 0 where nobody knows
+}
+
+// FrameSpans is the spans of per-frame labels at rate (more than 0) frames a second, of which the first begins at start:
+// frame i covers [start + i/rate, start + (i+1)/rate), rounded to nanoseconds. Equal neighbours are one span; the
+// confidence is 0. SampleSpans at the middle of the frames gives them back.
+func FrameSpans(frames []string, start int64, rate float64) []Span {
+	at := func(frame int) int64 { return start + int64(math.Round(float64(frame)/rate*1e9)) }
+	runs := Runs(make(classIDs).ids(frames))
+	spans := make([]Span, len(runs))
+	for i, r := range runs {
+		spans[i] = Span{Label: frames[r.Start], Start: at(r.Start), End: at(r.End)}
+	}
+	return spans
 }
 
 // SampleSpans is the label at each of the instants (site time, in any order): that of the span that holds it, or gap where

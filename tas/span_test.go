@@ -28,6 +28,31 @@ func TestSampleSpans(t *testing.T) {
 	}
 }
 
+func TestFrameSpans(t *testing.T) {
+	frames := []string{"a", "a", "b", "a", "a", "a", "c"}
+	const start, rate = 1_700_000_000_000_000_000, 30
+	spans := FrameSpans(frames, start, rate)
+	want := []Span{
+		{Label: "a", Start: start, End: start + 66_666_667},
+		{Label: "b", Start: start + 66_666_667, End: start + 100_000_000},
+		{Label: "a", Start: start + 100_000_000, End: start + 200_000_000},
+		{Label: "c", Start: start + 200_000_000, End: start + 233_333_333},
+	}
+	if !slices.Equal(spans, want) {
+		t.Errorf("got %v, want %v", spans, want)
+	}
+	var middles []int64
+	for i := range frames {
+		middles = append(middles, start+int64((float64(i)+0.5)/rate*1e9))
+	}
+	if got, err := SampleSpans(spans, middles, "gap"); err != nil || !slices.Equal(got, frames) {
+		t.Errorf("sampled again: %q, %v", got, err)
+	}
+	if got := FrameSpans(nil, start, rate); len(got) != 0 {
+		t.Errorf("spans of nothing: %v", got)
+	}
+}
+
 func TestSampleSpansRefuses(t *testing.T) {
 	for want, spans := range map[string][]Span{
 		`spans "a" [0, 10) and "b" [9, 20) overlap`:                 {{Label: "b", Start: 9, End: 20}, {Label: "a", Start: 0, End: 10}},
