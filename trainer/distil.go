@@ -1,0 +1,207 @@
+package trainer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"tandem/learn/net"
+	"tandem/learn/train"
+	"tandem/runtime/segment"
+	"tandem/tas"
+)
+
+// Split of a line's paired takes: what the student is trained on, what its checkpoint is chosen by, and what it is
+// reported and gated on. The three never share a moment.
+type Split struct{ Train, Choose, Gate []*PairedTake }
+
+// minTakes is how many takes it needs to split by whole takes; with fewer, each take is split by time.
+const minTakes = 5
+
+// SplitTakes holds out every fifth take for the choice of the checkpoint and every fifth for the gate. With fewer than
+// five takes, each is cut in time: the first 60 % to train on, then 20 % to choose by and 20 % to gate on.
+func SplitTakes(takes []*PairedTake) Split {
+	var s Split
+	if len(takes) >= minTakes {
+		for i, t := range takes {
+			switch i % minTakes {
+			case 2:
+				s.Choose = append(s.Choose, t)
+			case 4:
+				s.Gate = append(s.Gate, t)
+			default:
+				s.Train = append(s.Train, t)
+			}
+		}
+		return s
+	}
+	for _, t := range takes {
+		n := t.Ego.Len()
+		s.Train = append(s.Train, t.slice(0, n*3/5))
+		s.Choose = append(s.Choose, t.slice(n*3/5, n*4/5))
+		s.Gate = append(s.Gate, t.slice(n*4/5, n))
+	}
+	return s
+}
+
+// Distillation is a distilled student with what is known of it.
+type Distillation struct {
+	Student *Network
+	Report  Report
+}
+
+// Report says how well a student agrees with its teacher, before and after, on the gate's held-out pairs. It is what the
+// release carries: without ego labels, agreement with the teacher is what can be measured on a line.
+type Report struct {
+	Method     string     `json:"method"`
+	Seed       uint64     `json:"seed"`
+	TrainTakes int        `json:"train_takes"`
+	TrainPairs int        `json:"train_pairs"` // ego samples with a partner
+	GatePairs  int        `json:"gate_pairs"`
+	Before     tas.Scores `json:"before"` // the network that the student started as, against the teacher
+	After      tas.Scores `json:"after"`  // the student, against the teacher
+	Better     bool       `json:"better"` // the gate's verdict
+}
+
+// Distil makes a student of the teacher from paired takes at the TAS level (Quattrocchi et al., ECCV 2024, section 4.2):
+// the student starts as the teacher, sees the ego features and is drawn to the teacher's class probabilities on the exo
+// features of the same instant. The published loss is the squared error of the logits; here it is the Kullback–Leibler
+// divergence at a temperature (Hinton et al., 2015), scaled by its square. Probabilities are averaged over the exo
+// cameras. The student's features are standardised by the ego takes' own statistics, which need no label.
+func Distil(ctx context.Context, teacher *Network, split Split, r Recipe, progress Progress) (*Distillation, error) {
+	const stage = "distil"
+	if err := r.Validate(); err != nil {
+		return nil, err
+	}
+	if len(split.Train) == 0 || len(split.Choose) == 0 || len(split.Gate) == 0 {
+		return nil, fmt.Errorf("distil: %d takes to train on, %d to choose by and %d to gate on, expected at least 1 of each",
+			len(split.Train), len(split.Choose), len(split.Gate))
+	}
+	targets, err := teach(teacher, r, split.Train, split.Choose, split.Gate)
+	if err != nil {
+		return nil, err
+	}
+	d := &Distillation{Student: teacher.Clone(), Report: Report{Method: "tas-kl", Seed: r.Seed, TrainTakes: len(split.Train)}}
+	var samples []train.Sample
+	var ego []*Sequence
+	for i, t := range split.Train {
+		target := targets[0][i]
+		d.Report.TrainPairs += target.pairs()
+		ego = append(ego, t.Ego)
+		samples = append(samples, train.Sample{
+			Name: t.ID.String(), Frames: t.Ego.Len(), Weights: target.weights,
+			Float: map[string][]float32{net.Features: t.Ego.Features, net.Teacher: target.probs},
+		})
+	}
+	mean, std, err := standard(ego)
+	if err != nil {
+		return nil, fmt.Errorf("distil: %w", err)
+	}
+	if err := d.Student.TCN.Standardize(d.Student.Params, mean, std); err != nil {
+		return nil, fmt.Errorf("distil: %w", err)
+	}
+	names, want, check := reference(split.Choose, targets[1])
+	objective := net.Objective{Teacher: 1, Temperature: r.Temperature, Smooth: r.Smooth}
+	if err := d.Student.fit(ctx, stage, samples, objective, r, names, want, check, progress); err != nil {
+		return nil, err
+	}
+	return d, d.gate(teacher, split.Gate, targets[2], r)
+}
+
+// gate compares the student with the network that it started as, on pairs that neither has seen.
+func (d *Distillation) gate(before *Network, takes []*PairedTake, targets []target, r Recipe) error {
+	names, want, check := reference(takes, targets)
+	var err error
+	if d.Report.Before, err = before.score(names, want, check, r); err != nil {
+		return fmt.Errorf("gate: %w", err)
+	}
+	if d.Report.After, err = d.Student.score(names, want, check, r); err != nil {
+		return fmt.Errorf("gate: %w", err)
+	}
+	for _, t := range targets {
+		d.Report.GatePairs += t.pairs()
+	}
+	d.Report.Better = merit(d.Report.After) > merit(d.Report.Before)
+	return nil
+}
+
+// target is what the teacher says of a take.
+type target struct {
+	probs   []float32 // [T, classes]
+	labels  []int     // [T] as the teacher's committed stream
+	weights []float32 // [T] 0 where there is no pair
+}
+
+func (t target) pairs() int {
+	n := 0
+	for _, w := range t.weights {
+		if w > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// teach runs the teacher over the exo sides of lists of takes.
+func teach(teacher *Network, r Recipe, lists ...[]*PairedTake) (_ [][]target, err error) {
+	p, err := teacher.predictor(r.session())
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, p.close()) }()
+	out := make([][]target, len(lists))
+	for i, list := range lists {
+		for _, t := range list {
+			x, err := p.target(t)
+			if err != nil {
+				return nil, fmt.Errorf("take %s: %w", t.ID, err)
+			}
+			out[i] = append(out[i], x)
+		}
+	}
+	return out, nil
+}
+
+// target averages the teacher's probabilities over the cameras that have a partner for the frame.
+func (p *predictor) target(t *PairedTake) (target, error) {
+	n, k := t.Ego.Len(), p.n.TCN.Classes
+	x := target{probs: make([]float32, n*k), weights: make([]float32, n)}
+	count := make([]float32, n)
+	for _, exo := range t.Exo {
+		if exo.Dim != p.n.TCN.In {
+			return x, fmt.Errorf("%s has %d features, the teacher reads %d", exo.Name, exo.Dim, p.n.TCN.In)
+		}
+		probs, err := p.probs(exo)
+		if err != nil {
+			return x, err
+		}
+		for f := range n {
+			// A frame that no camera has is context only, but its probabilities must be some distribution.
+			w := max(exo.Weights[f], 1e-6)
+			count[f] += w
+			for c := range k {
+				x.probs[f*k+c] += w * probs[f*k+c]
+			}
+			if exo.Weights[f] > 0 && t.Ego.Weights[f] > 0 {
+				x.weights[f] = 1
+			}
+		}
+	}
+	for f := range n {
+		for c := range k {
+			x.probs[f*k+c] /= count[f]
+		}
+	}
+	x.labels = segment.Hold(argmaxRows(x.probs, k), p.n.MinFrames)
+	return x, nil
+}
+
+// reference is what agreement is measured against: the labels of the teacher's committed stream.
+func reference(takes []*PairedTake, targets []target) (names []string, want [][]int, check []*Sequence) {
+	for i, t := range takes {
+		names = append(names, t.ID.String())
+		want = append(want, targets[i].labels)
+		check = append(check, t.Ego)
+	}
+	return names, want, check
+}
