@@ -71,6 +71,7 @@ type Sample struct {
 	Time     int64 // site time, ns since the Unix epoch
 	Bound    int64 // half-width of the interval around Time that holds the true time, ns
 	Features []byte
+	Origin   any // carried through to the match: what the caller has to know of where the sample comes from
 }
 
 // Match is an exo camera's answer to one ego sample.
