@@ -112,6 +112,12 @@ func TestScoreByHand(t *testing.T) {
 			// A [0,3) hits A [0,4) with 3/4; C [3,6) misses; B [6,9) meets B [4,8) with 2/5; A [9,12) finds nothing.
 			want: Scores{MoF: 100 * 5.0 / 12, Edit: 50, F1At10: 400.0 / 7, F1At25: 400.0 / 7, F1At50: 200.0 / 7},
 		},
+		{
+			name:       "the example of docs/metrics.md",
+			videos:     []pair{{"-2 A6 B6 -2 A4", "-2 A5 B3 A1 B3 -2 A1 C3"}},
+			background: []string{"-"},
+			want:       Scores{MoF: 75, Edit: 50, F1At10: 200.0 / 3, F1At25: 200.0 / 3, F1At50: 400.0 / 9},
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
