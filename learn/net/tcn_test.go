@@ -115,12 +115,18 @@ func TestStreamingEqualsOffline(t *testing.T) {
 		rings = append(rings, r)
 		memory[st.Input], memory[st.Output] = r.taps, r.row
 	}
-	tensors := func(infos []ort.Info) []ort.Tensor {
-		var list []ort.Tensor
-		for _, i := range infos {
-			list = append(list, must[ort.Tensor](t)(ort.NewTensor(i.Shape, memory[i.Name])))
+	var open []ort.Tensor
+	defer func() {
+		for _, x := range open {
+			_ = x.Close()
 		}
-		return list
+	}()
+	tensors := func(infos []ort.Info) []ort.Tensor {
+		from := len(open)
+		for _, i := range infos {
+			open = append(open, must[ort.Tensor](t)(ort.NewTensor(i.Shape, memory[i.Name])))
+		}
+		return open[from:]
 	}
 	b := must[*ort.Binding](t)(s.Bind(tensors(s.Inputs()), tensors(s.Outputs())))
 	defer func() { _ = b.Close() }()
