@@ -13,14 +13,14 @@ import (
 type RawKind uint8
 
 const (
-	// Arrival: the host clock when the frame was handed over, on site time. The fallback of live sources.
+	// Arrival is the host clock when the frame was handed over, on site time. The fallback of live sources.
 	Arrival RawKind = iota
-	// Driver: the container's or the driver's own stamp (CAP_PROP_POS_MSEC). Counts from the start of a recording, or
-	// from the zero of the driver's clock.
+	// Driver is the container's or the driver's own stamp (CAP_PROP_POS_MSEC). It counts from the start of a
+	// recording, or from the zero of the driver's clock.
 	Driver
-	// Sidecar: a row of NAME.stamps.csv, in nanoseconds since the Unix epoch.
+	// Sidecar is a row of NAME.stamps.csv, in nanoseconds since the Unix epoch.
 	Sidecar
-	// Nominal: no clock saw this frame; the stamp is its position divided by the source's nominal frame rate.
+	// Nominal means that no clock saw this frame: the stamp is its position divided by the source's frame rate.
 	Nominal
 )
 
