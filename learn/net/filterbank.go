@@ -7,7 +7,7 @@ import (
 	"tandem/learn/graph"
 )
 
-// Names of an image extractor's input and output; the output is Features [N, D].
+// Image is the name of an image extractor's input, [N, 3, H, W]; its output is Features, [N, D].
 const Image = "image"
 
 // FilterBank is an image extractor that is computed, not trained: what the first layers of every vision network come
