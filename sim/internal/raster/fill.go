@@ -1,0 +1,172 @@
+package raster
+
+import "math"
+
+// plane is a value that is linear over the picture: v0 at pixel centre (0.5, 0.5) of the picture's corner.
+type plane struct{ v0, dx, dy float64 }
+
+func newPlane(a, b, c *point, va, vb, vc, inv float64) plane {
+	dx := ((vb-va)*(c.y-a.y) - (vc-va)*(b.y-a.y)) * inv
+	dy := ((vc-va)*(b.x-a.x) - (vb-va)*(c.x-a.x)) * inv
+	return plane{va + dx*(0.5-a.x) + dy*(0.5-a.y), dx, dy}
+}
+
+func (p *plane) at(x, y int) float64 { return p.v0 + p.dx*float64(x) + p.dy*float64(y) }
+
+// face fills one projected triangle. A pixel belongs to it when its centre does; a centre on an edge belongs to the face on its right or below,
+// so that neighbours neither overlap nor leave gaps.
+func (t *Target) face(a, b, c *point, mat *Material, r *ramp, uv *[3][2]float32) {
+	area := (b.x-a.x)*(c.y-a.y) - (c.x-a.x)*(b.y-a.y)
+	if area == 0 {
+		return
+	}
+	w, h := t.Lens.W, t.Lens.H
+	top, mid, bot := a, b, c
+	if mid.y < top.y {
+		top, mid = mid, top
+	}
+	if bot.y < top.y {
+		top, bot = bot, top
+	}
+	if bot.y < mid.y {
+		mid, bot = bot, mid
+	}
+	y0, y1 := max(pixel(top.y), 0), min(pixel(bot.y), h)
+	if y0 >= y1 {
+		return
+	}
+	lo, hi := min(a.x, b.x, c.x), max(a.x, b.x, c.x)
+	if hi < 0 || lo > float64(w) {
+		return
+	}
+	inv := 1 / area
+	f := filler{t: t, z: newPlane(a, b, c, a.q, b.q, c.q, inv)}
+	switch {
+	case mat.Blend != Opaque:
+		f.run = (*filler).blend
+		f.kind = mat.Blend
+		f.tone = r.tone[:]
+	case mat.Pattern == nil:
+		f.run = (*filler).plain
+		f.tone = r.tone[:]
+	default:
+		f.run = (*filler).patterned
+		f.tone = r.tone[:]
+		f.u = newPlane(a, b, c, float64(uv[0][0])*a.q, float64(uv[1][0])*b.q, float64(uv[2][0])*c.q, inv)
+		f.v = newPlane(a, b, c, float64(uv[0][1])*a.q, float64(uv[1][1])*b.q, float64(uv[2][1])*c.q, inv)
+		f.pick(mat.Pattern, uv, area)
+	}
+	// The long edge runs from top to bot; the middle vertex lies left or right of it.
+	long := slope(top, bot)
+	xm := top.x + long*(mid.y-top.y)
+	right := mid.x > xm
+	for _, part := range [2][2]*point{{top, mid}, {mid, bot}} {
+		p, q := part[0], part[1]
+		ya, yb := max(pixel(p.y), y0), min(pixel(q.y), y1)
+		short := slope(p, q)
+		for y := ya; y < yb; y++ {
+			yc := float64(y) + 0.5
+			xl, xr := top.x+long*(yc-top.y), p.x+short*(yc-p.y)
+			if !right {
+				xl, xr = xr, xl
+			}
+			x0, x1 := max(pixel(xl), 0), min(pixel(xr), w)
+			if x0 < x1 {
+				f.run(&f, x0, x1, y)
+			}
+		}
+	}
+}
+
+// pixel returns the first pixel whose centre is not left of (above) x.
+func pixel(x float64) int { return int(math.Ceil(max(min(x, 1e6), -1e6) - 0.5)) }
+
+func slope(p, q *point) float64 {
+	if q.y == p.y {
+		return 0
+	}
+	return (q.x - p.x) / (q.y - p.y)
+}
+
+// filler fills the rows of one face.
+type filler struct {
+	t       *Target
+	run     func(f *filler, x0, x1, y int)
+	z, u, v plane
+	tone    []uint32
+	tex     []uint8
+	bits    uint
+	scale   float32
+	kind    Blend
+}
+
+// pick chooses the pattern's size at which one of its dots covers about one pixel.
+func (f *filler) pick(p *Pattern, uv *[3][2]float32, area float64) {
+	du1, dv1 := uv[1][0]-uv[0][0], uv[1][1]-uv[0][1]
+	du2, dv2 := uv[2][0]-uv[0][0], uv[2][1]-uv[0][1]
+	texels := math.Abs(float64(du1*dv2 - du2*dv1))
+	ratio := texels / math.Abs(area) // texels on one pixel
+	level := 0
+	for ratio > 2 && level < texBits {
+		ratio /= 4
+		level++
+	}
+	f.tex = p.levels[level]
+	f.bits = uint(texBits - level)
+	f.scale = 1 / float32(int(1)<<level)
+}
+
+func (f *filler) plain(x0, x1, y int) {
+	o := y * f.t.Lens.W
+	depth := f.t.Depth[o+x0 : o+x1]
+	pix := f.t.Pix[o+x0 : o+x1][:len(depth)]
+	z, dz := float32(f.z.at(x0, y)), float32(f.z.dx)
+	c := f.tone[0]
+	for i, d := range depth {
+		if z > d {
+			depth[i] = z
+			pix[i] = c
+		}
+		z += dz
+	}
+}
+
+func (f *filler) patterned(x0, x1, y int) {
+	o := y * f.t.Lens.W
+	depth := f.t.Depth[o+x0 : o+x1]
+	pix := f.t.Pix[o+x0 : o+x1][:len(depth)]
+	z, dz := float32(f.z.at(x0, y)), float32(f.z.dx)
+	u, du := float32(f.u.at(x0, y))*f.scale, float32(f.u.dx)*f.scale
+	v, dv := float32(f.v.at(x0, y))*f.scale, float32(f.v.dx)*f.scale
+	tex, bits, mask := f.tex, f.bits, int32(1)<<f.bits-1
+	tone := (*[16]uint32)(f.tone)
+	for i, d := range depth {
+		if z > d {
+			w := 1 / z
+			iu, iv := int32(u*w)&mask, int32(v*w)&mask
+			depth[i] = z
+			pix[i] = tone[tex[iv<<bits|iu]&15]
+		}
+		z += dz
+		u += du
+		v += dv
+	}
+}
+
+func (f *filler) blend(x0, x1, y int) {
+	o := y * f.t.Lens.W
+	depth := f.t.Depth[o+x0 : o+x1]
+	pix := f.t.Pix[o+x0 : o+x1][:len(depth)]
+	z, dz := float32(f.z.at(x0, y)), float32(f.z.dx)
+	for i, d := range depth {
+		if z > d {
+			p := pix[i]
+			if f.kind == Shade {
+				pix[i] = p>>1&0x7f7f7f + p>>2&0x3f3f3f
+			} else {
+				pix[i] = p - p>>2&0x3f3f3f + 0x3f3f3f
+			}
+		}
+		z += dz
+	}
+}
