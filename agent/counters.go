@@ -33,5 +33,20 @@ func (c *counters) snapshot() map[string]uint64 {
 
 // capture adds what a camera counted during a take.
 func (c *counters) capture(s capture.Stats) {
-	_ = s
+	c.add("frames_read", uint64(s.Read))
+	for reason, n := range map[string]int64{
+		"capture_overflow": s.DroppedOverflow, "stamp_went_back": s.DroppedBack, "not_decoded": s.DecodeErrors,
+		"missing_in_source": s.Missing,
+	} {
+		if n > 0 {
+			c.drop(reason, uint64(n))
+		}
+	}
+	for name, n := range map[string]int64{
+		"size_changes": s.SizeChanges, "source_lost": s.Disconnects, "reconnects": s.Reconnects, "recordings_truncated": s.Truncated,
+	} {
+		if n > 0 {
+			c.add(name, uint64(n))
+		}
+	}
 }

@@ -320,3 +320,15 @@ var grades = map[pair.Grade]wire.Grade{
 	pair.Silver: wire.Grade_GRADE_SILVER,
 	pair.Bronze: wire.Grade_GRADE_BRONZE,
 }
+
+// settle waits until every ego sample has been decided.
+func (p *pairing) settle(ctx context.Context) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for len(p.open) > 0 {
+		if err := p.unlocked(ctx); err != nil {
+			return fmt.Errorf("%d batches wait for pairs: %w", len(p.open), err)
+		}
+	}
+	return nil
+}

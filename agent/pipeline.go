@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"math"
 	"strings"
+	"sync/atomic"
 
 	"tandem/runtime/model"
 	"tandem/runtime/segment"
@@ -46,7 +47,7 @@ type pipeline struct {
 
 	offered chan offer // capacity 1: the next model to change to
 	history history
-	swapped func(from, to string, err error)
+	running atomic.Pointer[running]
 
 	// Owned by run.
 	model    *model.Model
@@ -67,9 +68,9 @@ type offer struct {
 
 // swap hands a model to the pipeline, which changes to it before its next sample and closes the one that ran. It returns
 // once that has happened; on a cancelled context the model still belongs to the caller.
-func (p *pipeline) swap(ctx context.Context, m *model.Model, running extractorID) error {
+func (p *pipeline) swap(ctx context.Context, m *model.Model) error {
 	o := offer{m: m, taken: make(chan struct{})}
-	if running == idOf(m) {
+	if now := p.running.Load(); now != nil && now.id == idOf(m) {
 		var rows []float32
 		rows, o.warm = p.history.since(mark{})
 		if err := m.Segmenter.Warm(rows); err != nil {
@@ -108,10 +109,22 @@ func idOf(m *model.Model) extractorID {
 	return extractorID{m.Bundle.Extractor.SHA256, m.Bundle.RateHz}
 }
 
-// ready waits for the first model.
+// running describes the model that runs, for other goroutines.
+type running struct {
+	release  string
+	provider string
+	id       extractorID
+}
+
+// ready changes to a model that is offered between two takes, and waits for the first one.
 func (p *pipeline) ready(ctx context.Context) error {
 	if p.model != nil {
-		return nil
+		select {
+		case o := <-p.offered:
+			return p.adopt(ctx, nil, o)
+		default:
+			return nil
+		}
 	}
 	select {
 	case o := <-p.offered:
@@ -174,9 +187,8 @@ func (p *pipeline) adopt(ctx context.Context, src *Source, o offer) error {
 			p.log.Warn("close the release that ran before", "release", from, "error", err)
 		}
 	}
-	if p.swapped != nil {
-		p.swapped(from, o.m.Bundle.Release, nil)
-	}
+	p.count.add("releases_adopted", 1)
+	p.running.Store(&running{o.m.Bundle.Release, o.m.Segmenter.Provider(), idOf(o.m)})
 	return nil
 }
 
