@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"image"
-	"image/color"
 	"image/jpeg"
 	"image/png"
 	"os"
@@ -23,17 +22,19 @@ func bar(width, i int) (from, to int) { return i * width / bars, (i + 1) * width
 
 func picture8(width, height, n int) *image.NRGBA {
 	img := image.NewNRGBA(image.Rect(0, 0, width, height))
+	row := img.Pix[:img.Stride]
 	for i := range bars {
-		c := color.NRGBA{20, 20, 20, 255}
+		level := uint8(20)
 		if n>>i&1 == 1 {
-			c = color.NRGBA{235, 235, 235, 255}
+			level = 235
 		}
 		from, to := bar(width, i)
-		for y := range height {
-			for x := from; x < to; x++ {
-				img.SetNRGBA(x, y, c)
-			}
+		for x := from; x < to; x++ {
+			row[4*x], row[4*x+1], row[4*x+2], row[4*x+3] = level, level, level, 255
 		}
+	}
+	for y := 1; y < height; y++ {
+		copy(img.Pix[y*img.Stride:], row)
 	}
 	return img
 }

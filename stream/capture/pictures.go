@@ -149,7 +149,7 @@ func compareNatural(a, b string) int {
 		}
 		x, y = x[nx:], y[ny:]
 	}
-	return cmp.Or(cmp.Compare(len(x), len(y)), cmp.Compare(a, b))
+	return cmp.Or(cmp.Compare(len(x), len(y)), cmp.Compare(len(a), len(b)), cmp.Compare(a, b))
 }
 
 func digitsAt(s string) int {
