@@ -3,6 +3,7 @@ package net_test
 import (
 	"errors"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -71,7 +72,9 @@ func example(frames int) (map[string][]float32, []int64) {
 		labels[i] = int64(i % tiny.Classes)
 		teacher = append(teacher, 0.1, 0.2, 0.3, 0.4)
 	}
-	return map[string][]float32{net.Features: random(n*tiny.In, 1), net.Teacher: teacher, nn.WeightsField: weights}, labels
+	present := slices.Repeat([]float32{1}, n)
+	return map[string][]float32{net.Features: random(n*tiny.In, 1), net.Teacher: teacher, nn.WeightsField: weights,
+		nn.PresentField: present}, labels
 }
 
 func TestInferenceEqualsTraining(t *testing.T) {

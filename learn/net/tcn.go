@@ -139,10 +139,10 @@ type Objective struct {
 }
 
 // Loss traces the network and its loss: the mean over heads of the weighted terms. Labels and teacher probabilities are given on
-// the natural time line; the head of lag n is trained at t with those of t-n.
+// the natural time line; the head of lag n is trained at t with those of t-n, as long as t is a frame of the sequence.
 func (c TCN) Loss(b *nn.Build, o Objective) *graph.Tensor {
 	x := b.Features(Features, c.In)
-	terms := terms{b: b, o: o, weights: b.Weights()}
+	terms := terms{b: b, o: o, weights: b.Weights(), present: b.Present()}
 	if o.Labels > 0 {
 		terms.labels = b.Labels(Labels, c.Classes)
 	}
@@ -172,16 +172,20 @@ func (c TCN) Loss(b *nn.Build, o Objective) *graph.Tensor {
 
 // terms holds the inputs that a head's loss needs.
 type terms struct {
-	b                        *nn.Build
-	o                        Objective
-	weights, labels, teacher *graph.Tensor
+	b                                 *nn.Build
+	o                                 Objective
+	weights, present, labels, teacher *graph.Tensor
 }
 
 // loss compares the logits from frame lag on with the targets up to lag frames before the end.
 func (t terms) loss(logits *graph.Tensor, lag int) *graph.Tensor {
 	b, o := t.b, t.o
 	early := func(x *graph.Tensor) *graph.Tensor { return b.Crop(x, 1, 0, lag) }
-	y, w := b.Crop(logits, 1, lag, 0), early(t.weights)
+	late := func(x *graph.Tensor) *graph.Tensor { return b.Crop(x, 1, lag, 0) }
+	y, w := late(logits), early(t.weights)
+	if lag > 0 {
+		w = b.Mul(w, late(t.present)) // padding is no look ahead
+	}
 	var list []*graph.Tensor
 	if t.labels != nil {
 		list = append(list, b.Scale(b.CrossEntropy(y, early(t.labels), w), o.Labels))

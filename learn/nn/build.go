@@ -50,8 +50,11 @@ type Mask struct {
 	Rate  float64
 }
 
-// WeightsField is the name of the input that Weights declares.
-const WeightsField = "weights"
+// Names of the inputs that Weights and Present declare.
+const (
+	WeightsField = "weights"
+	PresentField = "present"
+)
 
 // NewTrain returns a Build for a training graph over batch sequences of frames each, in float32.
 func NewTrain(p *Params, batch, frames int) *Build {
@@ -95,14 +98,19 @@ func (b *Build) Labels(name string, classes int) *graph.Tensor {
 	return b.Input(name, graph.Int64, b.Batch, b.Frames)
 }
 
-// Weights declares the float input "weights" [Batch, Frames], each frame's share of the loss, or returns it if it has
-// been declared.
-func (b *Build) Weights() *graph.Tensor {
-	if t, ok := b.used[WeightsField]; ok {
-		return t
+// Weights returns the float input "weights" [Batch, Frames], each frame's share of the loss.
+func (b *Build) Weights() *graph.Tensor { return b.perFrame(WeightsField) }
+
+// Present returns the float input "present" [Batch, Frames], 1 for frames of the sequence and 0 for what pads it. A frame of
+// weight 0 may be present: it is seen, but not judged.
+func (b *Build) Present() *graph.Tensor { return b.perFrame(PresentField) }
+
+func (b *Build) perFrame(name string) *graph.Tensor {
+	t, ok := b.used[name]
+	if !ok {
+		t = b.Input(name, b.Float(), b.Batch, b.Frames)
+		b.used[name] = t
 	}
-	t := b.Input(WeightsField, b.Float(), b.Batch, b.Frames)
-	b.used[WeightsField] = t
 	return t
 }
 

@@ -18,7 +18,8 @@ type run struct {
 	masks        []mask
 	float        map[string][]float32
 	labels       map[string][]int64
-	weights      []float32 // nil if the loss takes none
+	weights      []float32 // of frames; nil if the loss takes none
+	present      []float32 // likewise
 	loss         []float32
 
 	session *ort.Session
@@ -114,8 +115,13 @@ func (r *run) tensor(i ort.Info, declared *graph.Tensor, memory map[string][]flo
 		data, ok := memory[i.Name]
 		if !ok {
 			data = make([]float32, size(i.Shape))
-			if r.float[i.Name] = data; i.Name == nn.WeightsField {
+			switch i.Name {
+			case nn.WeightsField:
 				r.weights = data
+			case nn.PresentField:
+				r.present = data
+			default:
+				r.float[i.Name] = data
 			}
 		}
 		t, err = ort.NewTensor(i.Shape, data)
@@ -149,15 +155,14 @@ func (r *run) fill(batch []*Sample, share float64, pcg *rand.PCG) {
 		}
 	}
 	clear(r.weights)
+	clear(r.present)
 	for i, s := range batch {
-		if r.weights == nil {
-			break
+		if r.weights != nil {
+			s.share(r.weights[i*r.frames:][:s.Frames], share)
 		}
-		dst := r.weights[i*r.frames : (i+1)*r.frames][:s.Frames]
-		for j := range dst {
-			dst[j] = float32(share)
-			if s.Weights != nil {
-				dst[j] = float32(share * float64(s.Weights[j]))
+		if r.present != nil {
+			for j := range s.Frames {
+				r.present[i*r.frames+j] = 1
 			}
 		}
 	}

@@ -85,6 +85,16 @@ func (s Sample) weight() float64 {
 	return sum
 }
 
+// share writes the frames' weights, scaled.
+func (s Sample) share(dst []float32, scale float64) {
+	for i := range dst {
+		dst[i] = float32(scale)
+		if s.Weights != nil {
+			dst[i] = float32(scale * float64(s.Weights[i]))
+		}
+	}
+}
+
 // Windows cuts a sample into pieces of at most length frames. Each piece but the first begins with context frames of the piece
 // before it, at weight 0, so that a causal network has seen its past. The pieces share the sample's memory.
 func (s Sample) Windows(length, context int) ([]Sample, error) {
