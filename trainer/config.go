@@ -1,0 +1,173 @@
+package trainer
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+
+	"tandem/stream/bus"
+	"tandem/stream/wire"
+)
+
+// Config is the trainer's configuration file. docs/trainer.md describes every field.
+type Config struct {
+	Site string `yaml:"site"`
+	Cell string `yaml:"cell"`
+	// Name identifies the trainer on the bus and begins the names of its releases.
+	Name string `yaml:"name"`
+	// Store is the directory for the archive of pairs, the networks and the releases.
+	Store    string         `yaml:"store"`
+	NATS     NATSConfig     `yaml:"nats"`
+	Labelled LabelledConfig `yaml:"labelled"`
+	Distil   DistilConfig   `yaml:"distil"`
+	Recipe   RecipeConfig   `yaml:"recipe"`
+}
+
+// NATSConfig says where the hub is.
+type NATSConfig struct {
+	URLs        []string `yaml:"urls"`
+	Credentials string   `yaml:"credentials"`
+	NKey        string   `yaml:"nkey"`
+	TLSCert     string   `yaml:"tls_cert"`
+	TLSKey      string   `yaml:"tls_key"`
+	TLSCA       string   `yaml:"tls_ca"`
+	Domain      string   `yaml:"domain"`
+}
+
+// LabelledConfig says where the teacher learns from.
+type LabelledConfig struct {
+	Dir        string   `yaml:"dir"`        // of labelled takes
+	Cameras    []string `yaml:"cameras"`    // patterns of the exo videos' names; default exo*
+	Background []string `yaml:"background"` // labels that stand for no action; default background
+}
+
+// DistilConfig says when students are made.
+type DistilConfig struct {
+	// Takes is how many complete paired takes there must be, more than at the last time, before a student is distilled.
+	Takes int `yaml:"takes"`
+}
+
+// RecipeConfig overrides fields of DefaultRecipe; a zero keeps the default.
+type RecipeConfig struct {
+	RateHz      float64       `yaml:"rate_hz"`
+	Channels    int           `yaml:"channels"`
+	Layers      int           `yaml:"layers"`
+	Dropout     float64       `yaml:"dropout"`
+	Lag         time.Duration `yaml:"lag"`
+	Hold        time.Duration `yaml:"hold"`
+	Epochs      int           `yaml:"epochs"`
+	Batch       int           `yaml:"batch"`
+	Rate        float64       `yaml:"learning_rate"`
+	Temperature float64       `yaml:"temperature"`
+	Seed        uint64        `yaml:"seed"`
+	Threads     int           `yaml:"threads"`
+}
+
+// Recipe returns the default recipe with what the configuration overrides.
+func (c RecipeConfig) Recipe() Recipe {
+	r := DefaultRecipe()
+	set(&r.RateHz, c.RateHz)
+	set(&r.Channels, c.Channels)
+	set(&r.Layers, c.Layers)
+	set(&r.Dropout, c.Dropout)
+	set(&r.Lag, c.Lag)
+	set(&r.Hold, c.Hold)
+	set(&r.Epochs, c.Epochs)
+	set(&r.Batch, c.Batch)
+	set(&r.Rate, c.Rate)
+	set(&r.Temperature, c.Temperature)
+	set(&r.Seed, c.Seed)
+	set(&r.Threads, c.Threads)
+	return r
+}
+
+func set[T comparable](dst *T, v T) {
+	var zero T
+	if v != zero {
+		*dst = v
+	}
+}
+
+// ErrConfig is wrapped by errors of a configuration.
+var ErrConfig = errors.New("configuration")
+
+// LoadConfig reads a configuration file strictly: an unknown field is an error, since it may be a mistyped one.
+func LoadConfig(path string) (Config, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return Config{}, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	c, err := ParseConfig(data)
+	if err != nil {
+		return c, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
+}
+
+// ParseConfig parses a configuration, fills in defaults and validates it.
+func ParseConfig(data []byte) (Config, error) {
+	var c Config
+	if err := yaml.NewDecoder(bytes.NewReader(data), yaml.DisallowUnknownField()).Decode(&c); err != nil {
+		return c, fmt.Errorf("%w: %s", ErrConfig, strings.Join(strings.Fields(yaml.FormatError(err, false, false)), " "))
+	}
+	return c, c.validate()
+}
+
+// validate fills in defaults and returns an error that names the first field that cannot be.
+func (c *Config) validate() error {
+	if len(c.Labelled.Cameras) == 0 {
+		c.Labelled.Cameras = []string{"exo*"}
+	}
+	if c.Labelled.Background == nil {
+		c.Labelled.Background = []string{"background"}
+	}
+	if c.Distil.Takes == 0 {
+		c.Distil.Takes = minTakes
+	}
+	bad := func(field string, got any, want string) error {
+		return fmt.Errorf("%w: %s is %v, expected %s", ErrConfig, field, got, want)
+	}
+	for _, t := range []struct{ field, v string }{{"site", c.Site}, {"cell", c.Cell}, {"name", c.Name}} {
+		if err := wire.CheckToken(t.field, t.v); err != nil {
+			return fmt.Errorf("%w: %w", ErrConfig, err)
+		}
+	}
+	for i, p := range c.Labelled.Cameras {
+		if _, err := path.Match(p, "exo"); err != nil {
+			return bad(fmt.Sprintf("labelled.cameras[%d]", i), fmt.Sprintf("%q", p), "a pattern such as exo*")
+		}
+	}
+	switch {
+	case len(c.Name) > maxName:
+		return bad("name", fmt.Sprintf("%q", c.Name), fmt.Sprintf("at most %d characters: releases are called NAME-0001", maxName))
+	case c.Store == "":
+		return bad("store", `""`, "a directory")
+	case len(c.NATS.URLs) == 0:
+		return bad("nats.urls", "empty", "the hub's address, nats://HOST:4222")
+	case c.Distil.Takes < 1:
+		return bad("distil.takes", c.Distil.Takes, "at least 1")
+	case c.Labelled.Dir == "":
+		return bad("labelled.dir", `""`, "the directory of the labelled exo takes")
+	}
+	if err := c.Recipe.Recipe().Validate(); err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	return nil
+}
+
+// maxName leaves room for the number in a release's name, which is a token.
+const maxName = wire.MaxToken - 5
+
+func (c *Config) bus() bus.Config {
+	n := c.NATS
+	return bus.Config{
+		URLs: n.URLs, Name: c.Name, Credentials: n.Credentials, NKey: n.NKey,
+		TLSCert: n.TLSCert, TLSKey: n.TLSKey, TLSCA: n.TLSCA, Domain: n.Domain,
+	}
+}
