@@ -11,6 +11,8 @@ import (
 type Binding struct {
 	s *onnx.DynamicAdvancedSession
 	b *onnx.IoBinding
+	// The library keeps the tensors' addresses, so they must live as long as the binding.
+	in, out []Tensor
 }
 
 // Bind ties in and out, in the order of Inputs and Outputs, and checks their shapes against the model's. The caller
@@ -40,7 +42,7 @@ func (s *Session) Bind(in, out []Tensor) (*Binding, error) {
 		_ = b.Destroy() // the first error is the one to act on
 		return nil, fmt.Errorf("bind: %w", err)
 	}
-	return &Binding{s: s.s, b: b}, nil
+	return &Binding{s: s.s, b: b, in: in, out: out}, nil
 }
 
 func check(what string, want []Info, got []Tensor) error {

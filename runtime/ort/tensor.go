@@ -56,6 +56,8 @@ func NewTensor[T Element](shape []int, data []T) (Tensor, error) {
 		t.pin.Unpin()
 		return nil, fmt.Errorf("tensor shape %v: %w", shape, err)
 	}
+	// A Pinner that is collected while it pins brings the process down. A forgotten Close should not.
+	runtime.SetFinalizer(t, func(t *tensor[T]) { _ = t.Close() })
 	return t, nil
 }
 
