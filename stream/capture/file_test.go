@@ -129,6 +129,41 @@ func TestVariableFrameRateStampsBelongToTheirFrames(t *testing.T) {
 	}
 }
 
+// H.264 as phones write it: variable rate, and a decoder that holds frames back. OpenCV's stamp of the first frame is
+// wrong then, and the last frames have none.
+func TestVariableFrameRateOfACodecThatHoldsFramesBack(t *testing.T) {
+	path := writeVideo(t, filepath.Join(t.TempDir(), "vfr.mp4"), "avc1", 320, 180, 40)
+	const clock, step = 15_360, 512 // of what gocv's writer makes of 30 frames a second
+	at := make([]uint32, 40)
+	for i := 1; i < len(at); i++ {
+		at[i] = at[i-1] + step*uint32(1+i%3)
+	}
+	retime(t, path, step, at)
+	all, _ := mustReadAll(t, Config{Source: path, Start: epoch})
+	if len(all) != 40 {
+		t.Fatalf("%d frames, want 40", len(all))
+	}
+	made := 0
+	for i, s := range all {
+		want := int64(at[i]) * 1e9 / clock
+		switch off := abs(s.raw - want); {
+		case s.kind != frame.Nominal && off > 1000:
+			t.Errorf("frame %d: %+v, want raw %d", i, s, want)
+		case s.kind == frame.Nominal:
+			made++
+			if off > int64(made)*70e6 { // each takes the last known distance, of 33, 67 and 100 ms
+				t.Errorf("frame %d, made up: %+v, want raw near %d", i, s, want)
+			}
+		}
+		if s.number != i || i > 0 && s.time <= all[i-1].time {
+			t.Errorf("frame %d: %+v", i, s)
+		}
+	}
+	if made > 20 {
+		t.Errorf("%d frames without a stamp", made)
+	}
+}
+
 func TestOddSizesAndRotation(t *testing.T) {
 	dir := t.TempDir()
 	odd := movie{width: 321, height: 179, ticks: evenTicks(5)}.write(t, filepath.Join(dir, "odd.mp4"))

@@ -74,7 +74,7 @@ func (v *fakeCapture) Read(m *gocv.Mat) bool {
 	if s.wait > 0 {
 		<-time.After(s.wait)
 	}
-	img, err := gocv.ImageToMatRGB(picture8(s.width, s.height, v.at-1))
+	img, err := numbered(s.width, s.height, v.at-1)
 	if err == nil {
 		err = img.CopyTo(m)
 	}

@@ -9,6 +9,7 @@ import (
 	"image/png"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -39,6 +40,22 @@ func picture8(width, height, n int) *image.NRGBA {
 	return img
 }
 
+// numbered is the same picture as a Mat; the caller closes it.
+func numbered(width, height, n int) (gocv.Mat, error) {
+	row := make([]byte, 3*width)
+	for i := range bars {
+		level := byte(20)
+		if n>>i&1 == 1 {
+			level = 235
+		}
+		from, to := bar(width, i)
+		for x := 3 * from; x < 3*to; x++ {
+			row[x] = level
+		}
+	}
+	return gocv.NewMatFromBytes(height, width, gocv.MatTypeCV8UC3, bytes.Repeat(row, height))
+}
+
 func numberIn(t testing.TB, m gocv.Mat) int {
 	t.Helper()
 	n := 0
@@ -64,7 +81,7 @@ func writeVideo(t testing.TB, path, codec string, width, height, n int) string {
 		t.Fatalf("write %s: %v", path, err)
 	}
 	for i := range n {
-		m, err := gocv.ImageToMatRGB(picture8(width, height, i))
+		m, err := numbered(width, height, i)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -231,4 +248,63 @@ func writeFile(t testing.TB, path, content string) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// retime shows the frames of an mp4 that gocv wrote, all of them one step of its clock apart, at times of its own choice
+// instead: at[i] is when frame i, in the order of showing, is due.
+func retime(t testing.TB, path string, step uint32, at []uint32) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Frames stand in the order of decoding. What ctts adds to their decoding time gives the order of showing.
+	var delays []uint32
+	rebox(data, map[string]func([]byte) []byte{"ctts": func(b []byte) []byte {
+		for entry := b[8:]; len(entry) >= 8; entry = entry[8:] {
+			delays = append(delays, slices.Repeat([]uint32{binary.BigEndian.Uint32(entry[4:])}, int(binary.BigEndian.Uint32(entry)))...)
+		}
+		return b
+	}})
+	if len(delays) != len(at) {
+		t.Fatalf("%s has %d frames with a delay, want %d", path, len(delays), len(at))
+	}
+	n, lead := uint32(len(at)), at[4]-at[0]
+	var stts, ctts []byte
+	for k := range n {
+		decoded, shown := at[k], at[int(k)+(int(delays[k])-int(delays[0]))/int(step)]
+		duration := step
+		if k+1 < n {
+			duration = at[k+1] - decoded
+		}
+		stts = append(stts, u32(1, duration)...)
+		ctts = append(ctts, u32(1, shown+lead-decoded)...)
+	}
+	data = rebox(data, map[string]func([]byte) []byte{
+		"stts": func([]byte) []byte { return slicesConcat(u32(0, n), stts) },
+		"ctts": func([]byte) []byte { return slicesConcat(u32(0, n), ctts) },
+		"elst": func([]byte) []byte { return u32(0, 1, at[n-1]+step, lead, 1<<16) }, // long enough to cut nothing
+	})
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// rebox copies boxes, changing the content of some. The index must come last, as nothing that it points to may move.
+func rebox(data []byte, change map[string]func([]byte) []byte) (out []byte) {
+	for len(data) >= 8 {
+		size, kind := binary.BigEndian.Uint32(data), string(data[4:8])
+		body := data[8:size]
+		switch kind {
+		case "moov", "trak", "edts", "mdia", "minf", "stbl":
+			body = rebox(body, change)
+		default:
+			if f := change[kind]; f != nil {
+				body = f(body)
+			}
+		}
+		out = append(out, mp4box(kind, body)...)
+		data = data[size:]
+	}
+	return out
 }
