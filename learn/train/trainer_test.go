@@ -53,8 +53,8 @@ func apart(a, b []float32) float64 {
 func TestSameSeedGivesSameWeights(t *testing.T) {
 	run := func(seed uint64, threads int) []float32 {
 		p := newParams(t, 3)
-		tr := newTrainer(t, p, labelled, train.Config{Seed: seed, Clip: 1, Buckets: []int{96, 120}, Adam: optim.AdamConfig{Decay: 0.01}, Session: ort.Options{Threads: threads}})
-		if _, err := train.Fit(t.Context(), tr, sequences(6, 4), train.FitConfig{Epochs: 2, Batch: 2, Rate: 1e-2, Seed: seed}, train.Hooks{}); err != nil {
+		tr := newTrainer(t, p, labelled, train.Config{Seed: seed, Clip: 1, Buckets: []int{120}, Adam: optim.AdamConfig{Decay: 0.01}, Session: ort.Options{Threads: threads}})
+		if _, err := train.Fit(t.Context(), tr, sequences(4, 4), train.FitConfig{Epochs: 2, Batch: 2, Rate: 1e-2, Seed: seed}, train.Hooks{}); err != nil {
 			t.Fatal(err)
 		}
 		return p.Weights
