@@ -32,6 +32,8 @@ type Options struct {
 	// TakeDone is told of each take that has ended, from Run's goroutine, once its pairs are decided and its messages
 	// stored. err is what broke it off.
 	TakeDone func(s Source, err error)
+	// Adopted is told of each release that begins to run, from the goroutine of the camera, which waits for it to return.
+	Adopted func(release string)
 }
 
 // New makes an agent of a valid configuration.
@@ -46,7 +48,7 @@ func New(cfg Config, opts Options) (*Agent, error) {
 	}
 	a.log = a.log.With("device", cfg.Device)
 	a.pipeline = &pipeline{
-		device: cfg.Device, scores: cfg.Role == RoleExo, count: a.count, log: a.log, offered: make(chan offer, 1),
+		device: cfg.Device, scores: cfg.Role == RoleExo, count: a.count, log: a.log, offered: make(chan offer, 1), adopted: opts.Adopted,
 		batcher: batcher{device: cfg.Device, bound: int64(cfg.Camera.ClockBound)},
 	}
 	return a, nil

@@ -25,6 +25,8 @@ type Source struct {
 	Capture capture.Config
 	// NoPairs keeps the take's samples on the rig: it is segmented, not paired.
 	NoPairs bool
+	// Stop ends the take before its source does, when it is closed. Nil never does.
+	Stop <-chan struct{}
 }
 
 // output receives what the pipeline makes. Its methods are called by the pipeline's goroutine and may block: that is how
@@ -48,6 +50,7 @@ type pipeline struct {
 	offered chan offer // capacity 1: the next model to change to
 	history history
 	running atomic.Pointer[running]
+	adopted func(release string) // may be nil
 
 	// Owned by run.
 	model    *model.Model
@@ -189,6 +192,9 @@ func (p *pipeline) adopt(ctx context.Context, src *Source, o offer) error {
 	}
 	p.count.add("releases_adopted", 1)
 	p.running.Store(&running{o.m.Bundle.Release, o.m.Segmenter.Provider(), idOf(o.m)})
+	if p.adopted != nil {
+		p.adopted(o.m.Bundle.Release)
+	}
 	return nil
 }
 
@@ -223,6 +229,9 @@ func (p *pipeline) take(ctx context.Context, src *Source) (err error) {
 			return errors.Join(fmt.Errorf("take %s: %w", src.Take, err), p.end(ctx, src))
 		}
 		select {
+		case <-src.Stop:
+			cam.Release(f)
+			return p.end(ctx, src)
 		case o := <-p.offered:
 			if err := p.adopt(ctx, src, o); err != nil {
 				cam.Release(f)
