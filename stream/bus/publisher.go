@@ -221,8 +221,8 @@ func (p *Publisher) Close() error {
 	if p.closed {
 		return nil
 	}
+	// The library's reply subscription stays until the connection is closed: its clean-up races with its own start.
 	p.closed = true
-	p.js.CleanupPublisher()
 	left := p.stats.Backlog
 	if left > 0 {
 		p.stats.Dropped[DropClosed] += uint64(left)

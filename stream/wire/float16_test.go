@@ -27,14 +27,14 @@ func TestF16FromFloat32RoundsToNearestEven(t *testing.T) {
 	}
 	// Every exponent and sign with the mantissas around each rounding boundary of the 13 dropped bits.
 	for head := range uint32(1 << 9) {
-		for kept := range uint32(1 << 10) {
+		for _, kept := range []uint32{0, 1, 2, 3, 0x1fe, 0x1ff, 0x200, 0x201, 0x2aa, 0x2ab, 0x3fc, 0x3fd, 0x3fe, 0x3ff} {
 			for _, low := range []uint32{0, 1, 0x0fff, 0x1000, 0x1001, 0x1fff} {
 				check(head<<23 | kept<<13 | low)
 			}
 		}
 	}
 	rng := rand.New(rand.NewPCG(1, 2))
-	for range 2_000_000 {
+	for range 500_000 {
 		check(rng.Uint32())
 	}
 	for i := range uint32(1 << 16) { // what is a binary16 stays what it is
