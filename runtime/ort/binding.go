@@ -1,7 +1,10 @@
 package ort
 
 import (
+	"errors"
 	"fmt"
+	"runtime"
+	"slices"
 
 	onnx "github.com/yalue/onnxruntime_go"
 )
@@ -18,6 +21,9 @@ type Binding struct {
 // Bind ties in and out, in the order of Inputs and Outputs, and checks their shapes against the model's. The caller
 // closes the binding before the tensors and before the session.
 func (s *Session) Bind(in, out []Tensor) (*Binding, error) {
+	if s.s == nil {
+		return nil, errors.New("bind: the session is closed")
+	}
 	if err := check("input", s.in, in); err != nil {
 		return nil, err
 	}
@@ -42,7 +48,7 @@ func (s *Session) Bind(in, out []Tensor) (*Binding, error) {
 		_ = b.Destroy() // the first error is the one to act on
 		return nil, fmt.Errorf("bind: %w", err)
 	}
-	return &Binding{s: s.s, b: b, in: in, out: out}, nil
+	return &Binding{s: s.s, b: b, in: slices.Clone(in), out: slices.Clone(out)}, nil
 }
 
 func check(what string, want []Info, got []Tensor) error {
@@ -50,6 +56,9 @@ func check(what string, want []Info, got []Tensor) error {
 		return fmt.Errorf("%w: it has %d %ss %v, got %d tensors", ErrModel, len(want), what, want, len(got))
 	}
 	for i, w := range want {
+		if got[i] == nil || got[i].value() == nil {
+			return fmt.Errorf("%s %q: its tensor is missing or closed", what, w.Name)
+		}
 		sh := got[i].Shape()
 		ok := len(sh) == len(w.Shape) || (len(w.Shape) == 0 && len(sh) == 1 && sh[0] == 1)
 		for j := 0; ok && j < len(w.Shape); j++ {
@@ -67,11 +76,23 @@ func check(what string, want []Info, got []Tensor) error {
 
 // Run reads the bound inputs, runs the model and writes the bound outputs. It does not allocate.
 func (b *Binding) Run() error {
-	if err := b.s.RunWithBinding(b.b); err != nil {
+	if b.b == nil {
+		return errors.New("run model: the binding is closed")
+	}
+	err := b.s.RunWithBinding(b.b)
+	runtime.KeepAlive(b) // and with it the tensors, whose finalizers would take the memory away under the run
+	if err != nil {
 		return fmt.Errorf("run model: %w", err)
 	}
 	return nil
 }
 
-// Close frees the binding, not its tensors.
-func (b *Binding) Close() error { return b.b.Destroy() }
+// Close frees the binding, not its tensors. Closing again does nothing.
+func (b *Binding) Close() error {
+	if b.b == nil {
+		return nil
+	}
+	err := b.b.Destroy()
+	b.b, b.in, b.out = nil, nil, nil
+	return err
+}

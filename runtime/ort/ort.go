@@ -30,13 +30,14 @@ var library struct {
 }
 
 // Init loads the ONNX Runtime library at path once for the process. An empty path lets FindLibrary choose. Calling Init
-// again is cheap; naming another library than the loaded one is an error, since a process holds one ONNX Runtime.
-// Open calls Init(""), so that only a program with a choice to make needs to.
+// again is cheap; naming another file than the loaded one is an error, since a process holds one ONNX Runtime. After an
+// error another library may be tried. Open and NewTensor call Init(""), so that only a program with a choice to make
+// needs to.
 func Init(path string) error {
 	library.Lock()
 	defer library.Unlock()
 	if library.path != "" {
-		if path != "" && path != library.path {
+		if path != "" && !sameFile(path, library.path) {
 			return fmt.Errorf("%w: %s is loaded already, cannot also load %s", ErrLibrary, library.path, path)
 		}
 		return nil
@@ -47,18 +48,40 @@ func Init(path string) error {
 			return err
 		}
 	}
-	if _, err := os.Stat(path); err != nil && filepath.IsAbs(path) {
-		return fmt.Errorf("%w: %w; run `make deps`, or set %s to an ONNX Runtime >= %s", ErrLibrary, err, LibraryEnv, MinVersion)
+	if filepath.Base(path) != path { // a bare name is the system loader's to find
+		var err error
+		if path, err = filepath.Abs(path); err == nil {
+			_, err = os.Stat(path)
+		}
+		if err != nil {
+			return fmt.Errorf("%w: %w; %s", ErrLibrary, err, advice)
+		}
 	}
 	onnx.SetSharedLibraryPath(path)
 	if err := onnx.InitializeEnvironment(onnx.WithLogLevelError()); err != nil {
-		return fmt.Errorf("%w: %s could not be loaded (needs >= %s): %w", ErrLibrary, path, MinVersion, err)
+		return fmt.Errorf("%w: %s could not be loaded: %w; %s", ErrLibrary, path, err, advice)
 	}
 	if err := onnx.DisableTelemetry(); err != nil {
-		return fmt.Errorf("%w: switch telemetry off: %w", ErrLibrary, err)
+		return errors.Join(fmt.Errorf("%w: switch telemetry off: %w", ErrLibrary, err), onnx.DestroyEnvironment())
 	}
 	library.path = path
 	return nil
+}
+
+// advice is what to do without a library.
+const advice = "run `make deps`, or set " + LibraryEnv + " to the file of an ONNX Runtime >= " + MinVersion
+
+// sameFile reports whether two paths lead to one file.
+func sameFile(a, b string) bool {
+	if a == b {
+		return true
+	}
+	x, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y)
 }
 
 // Version returns the version of the loaded library ("1.30.0"), or "" before Init.
@@ -84,7 +107,8 @@ func LibraryPath() string {
 func FindLibrary() (string, error) {
 	if p := os.Getenv(LibraryEnv); p != "" {
 		if _, err := os.Stat(p); err != nil {
-			return "", fmt.Errorf("%w: %s names a file that cannot be used: %w", ErrLibrary, LibraryEnv, err)
+			return "", fmt.Errorf("%w: %s names a file that cannot be used: %w; set it to the file of an ONNX Runtime >= %s, or unset it",
+				ErrLibrary, LibraryEnv, err, MinVersion)
 		}
 		return filepath.Abs(p)
 	}

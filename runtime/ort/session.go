@@ -3,7 +3,10 @@ package ort
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
+	"strings"
 
 	onnx "github.com/yalue/onnxruntime_go"
 )
@@ -23,11 +26,13 @@ func (i Info) String() string { return fmt.Sprintf("%s %s%v", i.Name, i.Type, i.
 // Options say how a session runs. The zero value runs on one CPU thread, which for the small networks of a rig is
 // both fastest and kindest to the other cameras of the process.
 type Options struct {
-	// Threads is the number of threads inside one operator; 0 means 1.
+	// Threads is the number of threads that one operator of one run uses, the calling one included; 0 means 1. With more
+	// than 1, the session has threads of its own, which spin between operators and share each Run among them.
 	Threads int
-	// Providers are execution providers in order of preference; empty means ["cpu"]. See Providers.
+	// Providers are execution providers in order of preference; empty means ["cpu"]. A name that is none of Providers()
+	// is an error in any place, since it is a mistake of the configuration and not of the machine.
 	Providers []string
-	// ProviderOptions are passed to the provider of that name as they are.
+	// ProviderOptions are passed to the provider of that name as they are. The CPU takes none.
 	ProviderOptions map[string]map[string]string
 	// Require makes it an error when the first provider cannot be had, instead of going on to the next.
 	Require bool
@@ -62,6 +67,9 @@ func Open(model []byte, opts Options) (*Session, error) {
 	if err := Init(""); err != nil {
 		return nil, err
 	}
+	if err := opts.check(); err != nil {
+		return nil, err
+	}
 	if len(model) == 0 {
 		return nil, fmt.Errorf("%w: it is empty (0 bytes)", ErrModel)
 	}
@@ -93,6 +101,22 @@ func Open(model []byte, opts Options) (*Session, error) {
 	return nil, fmt.Errorf("no execution provider of %v can be had: %w", providers, errors.Join(s.fallbacks...))
 }
 
+// check refuses what no machine could do.
+func (o Options) check() error {
+	if o.Threads < 0 {
+		return fmt.Errorf("session: %d threads, expected 0 (for 1) or more", o.Threads)
+	}
+	for _, p := range slices.Concat(o.Providers, slices.Sorted(maps.Keys(o.ProviderOptions))) {
+		if !slices.Contains(Providers(), p) {
+			return fmt.Errorf("%w %q: unknown, expected one of %s", ErrProvider, p, strings.Join(Providers(), ", "))
+		}
+	}
+	if cpu := o.ProviderOptions[CPU]; len(cpu) > 0 {
+		return fmt.Errorf("%w %q: takes no options, got %s", ErrProvider, CPU, strings.Join(slices.Sorted(maps.Keys(cpu)), ", "))
+	}
+	return nil
+}
+
 func open(model []byte, provider string, in, out []Info, opts Options) (*onnx.DynamicAdvancedSession, error) {
 	so, err := onnx.NewSessionOptions()
 	if err != nil {
@@ -107,8 +131,8 @@ func open(model []byte, provider string, in, out []Info, opts Options) (*onnx.Dy
 		so.SetIntraOpNumThreads(max(opts.Threads, 1)),
 		so.SetInterOpNumThreads(1),
 		so.SetGraphOptimizationLevel(level),
-		// Denormals cost a hundredfold in recurrences that decay to zero, and carry no information here.
-		so.AddSessionConfigEntry("session.set_denormal_as_zero", "1"),
+		// session.set_denormal_as_zero stays off: it reaches the pool's threads, but not the one that calls Run, so that
+		// results would depend on which of them computed what.
 		// Spinning threads would take the cores of the capture and decode threads.
 		so.AddSessionConfigEntry("session.intra_op.allow_spinning", spinning(opts)),
 	); err != nil {
@@ -147,7 +171,7 @@ func (s *Session) Provider() string { return s.provider }
 // Fallbacks returns why each provider that was asked for before Provider could not be had.
 func (s *Session) Fallbacks() []error { return s.fallbacks }
 
-// Close frees the session. Its bindings must be closed before.
+// Close frees the session. Its bindings must be closed before. Closing again does nothing.
 func (s *Session) Close() error {
 	if s.s == nil {
 		return nil

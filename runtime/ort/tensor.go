@@ -2,6 +2,7 @@ package ort
 
 import (
 	"fmt"
+	"math"
 	"runtime"
 
 	onnx "github.com/yalue/onnxruntime_go"
@@ -17,10 +18,11 @@ type Element interface {
 type Tensor interface {
 	// Shape returns the dimensions; scalars have shape [1].
 	Shape() []int
-	// Close unpins the memory. The tensor must not be used after it, nor while a Binding that holds it runs.
+	// Close unpins the memory. The tensor must not be used after it, nor while a Binding that holds it runs. Closing again
+	// does nothing.
 	Close() error
 
-	value() onnx.Value
+	value() onnx.Value // nil once it is closed
 	element() string
 }
 
@@ -31,7 +33,8 @@ type tensor[T Element] struct {
 }
 
 // NewTensor wraps data, row-major, without a copy: what a run writes appears in data. The memory is pinned until
-// Close. len(data) must equal the product of shape; an empty shape stands for one element.
+// Close. len(data) must equal the product of shape; an empty shape stands for one element, as in a scalar input or output.
+// It loads ONNX Runtime as Open does.
 func NewTensor[T Element](shape []int, data []T) (Tensor, error) {
 	if len(shape) == 0 {
 		shape = []int{1}
@@ -42,11 +45,17 @@ func NewTensor[T Element](shape []int, data []T) (Tensor, error) {
 		if d <= 0 {
 			return nil, fmt.Errorf("tensor shape %v: dimension %d is %d, expected > 0", shape, i, d)
 		}
+		if n > math.MaxInt/d {
+			return nil, fmt.Errorf("tensor shape %v: it has more elements than there is memory", shape)
+		}
 		n *= d
 		dims[i] = int64(d)
 	}
 	if n != len(data) {
 		return nil, fmt.Errorf("tensor shape %v needs %d elements, got %d", shape, n, len(data))
+	}
+	if err := Init(""); err != nil {
+		return nil, err
 	}
 	t := &tensor[T]{shape: append([]int(nil), shape...)}
 	// ONNX Runtime keeps the address across calls, which cgo allows only for pinned memory.
@@ -61,9 +70,16 @@ func NewTensor[T Element](shape []int, data []T) (Tensor, error) {
 	return t, nil
 }
 
-func (t *tensor[T]) Shape() []int      { return t.shape }
-func (t *tensor[T]) value() onnx.Value { return t.v }
-func (t *tensor[T]) element() string   { return fmt.Sprintf("%T", *new(T)) }
+func (t *tensor[T]) Shape() []int { return t.shape }
+
+func (t *tensor[T]) value() onnx.Value {
+	if t.v == nil {
+		return nil // not an interface around a nil pointer
+	}
+	return t.v
+}
+
+func (t *tensor[T]) element() string { return fmt.Sprintf("%T", *new(T)) }
 
 func (t *tensor[T]) Close() error {
 	if t.v == nil {
