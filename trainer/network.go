@@ -1,6 +1,7 @@
 package trainer
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
@@ -203,3 +204,13 @@ func agreement(labels tas.Labels, background []string, names []string, want, got
 
 // merit is the one figure that checkpoints are chosen by: the mean of frame accuracy, order and overlap, in per cent.
 func merit(s tas.Scores) float64 { return (s.MoF + s.Edit + s.F1At50) / 3 }
+
+// Predict returns the class of each sample of a take as the committed stream of a device would have it.
+func (n *Network) Predict(s *Sequence, r Recipe) (_ []int, err error) {
+	p, err := n.predictor(r.session())
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, p.close()) }()
+	return p.labels(s)
+}

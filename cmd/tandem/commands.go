@@ -5,6 +5,8 @@ import "github.com/spf13/cobra"
 // commands lists the subcommands in the order of the help text.
 func commands() []*cobra.Command {
 	return []*cobra.Command{
+		newDemo(),
+		newTrainer(),
 		newEval(),
 		newSim(),
 	}

@@ -1,0 +1,115 @@
+package demo
+
+import (
+	"fmt"
+
+	"tandem/agent"
+	"tandem/stream/capture"
+	"tandem/tas"
+)
+
+// ownRecordings is the loop on the user's own recordings: one take, seen by any number of fixed cameras and the rig.
+func (l *loop) ownRecordings(exo []string) error {
+	s := l.site
+	if err := l.teacherReleased(); err != nil {
+		return err
+	}
+	start, err := l.start()
+	if err != nil {
+		return err
+	}
+	source := func(file, take string, noPairs bool) agent.Source {
+		return agent.Source{Take: take, NoPairs: noPairs, Capture: capture.Config{Source: file, Start: start}}
+	}
+	l.say("release %s runs everywhere: the rig plays your recording with it, and its samples are paired", l.result.ReleaseBefore)
+	lists := map[string][]agent.Source{rig: {source(l.c.Ego, "before", false)}}
+	for i, file := range l.c.Exo {
+		lists[exo[i]] = []agent.Source{source(file, "own", false)}
+	}
+	if err := l.record(lists); err != nil {
+		return err
+	}
+	live := source(l.c.Ego, "live", true)
+	live.Capture.Pace, live.Capture.Loop = capture.ByStamps, true
+	if err := l.swapWhileStreaming(live); err != nil {
+		return err
+	}
+	l.say("release %s runs on the rig, which plays your recording again", l.result.ReleaseAfter)
+	if err := s.camera[rig].play(s.ctx, []agent.Source{source(l.c.Ego, "after", true)}); err != nil {
+		return err
+	}
+	all, err := streams(s.ctx, s.conn)
+	if err != nil {
+		return err
+	}
+	if err := l.checkSwap(all); err != nil {
+		return err
+	}
+	if err := l.auditPairs(all, 1); err != nil {
+		return err
+	}
+	own := truth{name: "your recording", start: start}
+	get := func(suffix string) func(string) (*stream, error) {
+		return func(string) (*stream, error) {
+			x := all[rig+"/"+suffix]
+			if x == nil {
+				return nil, fmt.Errorf("the hub has no segments of %s/%s", rig, suffix)
+			}
+			return x, nil
+		}
+	}
+	l.strips = strips{title: l.c.Ego, test: []truth{own}, before: get("before"), after: get("after")}
+	if l.c.Labels == "" {
+		return nil
+	}
+	info, err := capture.Probe(s.ctx, capture.Config{Source: l.c.Ego})
+	if err != nil {
+		return err
+	}
+	if own.labels, err = tas.ReadFrames(l.c.Labels); err != nil {
+		return err
+	}
+	if info.Frames > 0 && int64(len(own.labels)) != info.Frames {
+		return fmt.Errorf("%s has %d labels, %s has %d frames: expected one label a line for each frame",
+			l.c.Labels, len(own.labels), l.c.Ego, info.Frames)
+	}
+	for i := range own.labels {
+		own.instants = append(own.instants, start+int64((float64(i)+0.5)/info.FPS*1e9))
+	}
+	before, err := score([]truth{own}, get("before"))
+	if err != nil {
+		return err
+	}
+	after, err := score([]truth{own}, get("after"))
+	if err != nil {
+		return err
+	}
+	l.result.ExoOnly, l.result.Adapted = &before, &after
+	l.strips.test, l.strips.fps = []truth{own}, info.FPS
+	return nil
+}
+
+// start returns the site time at which the recordings begin: 0, for their own stamps, when all of them have some.
+func (l *loop) start() (int64, error) {
+	own := 0
+	files := append([]string{l.c.Ego}, l.c.Exo...)
+	for _, file := range files {
+		info, err := capture.Probe(l.site.ctx, capture.Config{Source: file})
+		if err != nil {
+			return 0, err
+		}
+		if info.StampsFile != "" {
+			own++
+		}
+	}
+	if own == len(files) {
+		return 0, nil
+	}
+	if own > 0 {
+		return 0, fmt.Errorf("%d of %d recordings have a file of stamps beside them: expected all or none", own, len(files))
+	}
+	return recordingsStart, nil
+}
+
+// recordingsStart stands for the unknown moment at which recordings without stamps began together: 2026-01-01 UTC.
+const recordingsStart = 1767225600 * int64(1e9)
