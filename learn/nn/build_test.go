@@ -94,7 +94,8 @@ func TestLayersReportMisuse(t *testing.T) {
 		want string
 	}{
 		{"unknown parameter", nn.NewTrain(p, 1, 8), func(b *nn.Build) { b.Linear(b.Features("x", 3), "out", 2) }, `no parameter "out.weight"`},
-		{"other shape", nn.NewInfer(p), func(b *nn.Build) { b.Linear(b.Features("x", 3), "in", 9) }, `parameter "in.weight" has shape [3 4], the network expects [3 9]`},
+		{"other shape", nn.NewInfer(p), func(b *nn.Build) { b.Linear(b.Features("x", 3), "in", 9) },
+			`parameter "in.weight" has shape [3 4], the network expects [3 9]`},
 		{"buffer as weight", nn.NewTrain(p, 1, 8), func(b *nn.Build) { b.Param("norm.mean", nn.Zeros, false, 3) }, `"norm.mean"`},
 		{"no frames", nn.NewTrain(p, 1, 0), func(*nn.Build) {}, "1 sequences of 0 frames"},
 		{"rate", nn.NewTrain(p, 1, 8), func(b *nn.Build) { b.Dropout(b.Features("x", 3), 1) }, "dropout rate 1"},
@@ -175,7 +176,8 @@ func TestBadStreamSpecsAreRefused(t *testing.T) {
 		`{"states":[{"input":"a","output":"b","dilation":0,"taps":1,"channels":1}]}`,
 		`{"states":[{"input":"","output":"b","dilation":1,"taps":1,"channels":1}]}`,
 		`{"states":[{"input":"a","output":"b","dilation":16000000,"taps":16000000,"channels":16000000}]}`,
-		`{"states":[{"input":"a","output":"b","dilation":1000,"taps":1000,"channels":10},{"input":"c","output":"d","dilation":1000,"taps":1000,"channels":10}]}`,
+		`{"states":[{"input":"a","output":"b","dilation":1000,"taps":1000,"channels":10},
+			{"input":"c","output":"d","dilation":1000,"taps":1000,"channels":10}]}`,
 	} {
 		if _, err := nn.ReadStreamSpec(withMeta(t, text)); !errors.Is(err, nn.ErrStream) {
 			t.Errorf("%s gives %v", text, err)

@@ -107,7 +107,10 @@ func TestAdamResumesFromItsMoments(t *testing.T) {
 }
 
 func TestAdamRefusesWhatCannotBe(t *testing.T) {
-	for _, cfg := range []AdamConfig{{Beta1: 1}, {Beta2: -0.1}, {Epsilon: -1}, {Decay: math.NaN()}, {Decayed: []Range{{0, 4}}}, {Decayed: []Range{{1, 2}, {0, 1}}}} {
+	for _, cfg := range []AdamConfig{
+		{Beta1: 1}, {Beta2: -0.1}, {Epsilon: -1}, {Decay: math.NaN()},
+		{Decayed: []Range{{0, 4}}}, {Decayed: []Range{{1, 2}, {0, 1}}},
+	} {
 		if _, err := NewAdam(3, cfg); err == nil {
 			t.Errorf("%+v was taken", cfg)
 		}

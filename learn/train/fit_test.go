@@ -105,7 +105,8 @@ func TestFitLearnsToLabelSequences(t *testing.T) {
 	tr := newTrainer(t, p, labelled, train.Config{Clip: 5, Buckets: []int{90, 120}})
 	held := sequences(6, 2)
 	var last train.Progress
-	result, err := train.Fit(t.Context(), tr, sequences(24, 1), train.FitConfig{Epochs: 12, Batch: 4, Rate: 0.01, Warmup: 5, Every: 4, EMA: 0.9},
+	result, err := train.Fit(t.Context(), tr, sequences(24, 1),
+		train.FitConfig{Epochs: 12, Batch: 4, Rate: 0.01, Warmup: 5, Every: 4, EMA: 0.9},
 		train.Hooks{
 			Evaluate: func(_ context.Context, p *nn.Params) (float64, error) { return accuracy(t, p, held, 1), nil },
 			Progress: func(p train.Progress) { last = p },

@@ -53,8 +53,11 @@ func apart(a, b []float32) float64 {
 func TestSameSeedGivesSameWeights(t *testing.T) {
 	run := func(seed uint64, threads int) []float32 {
 		p := newParams(t, 3)
-		tr := newTrainer(t, p, labelled, train.Config{Seed: seed, Clip: 1, Buckets: []int{120}, Adam: optim.AdamConfig{Decay: 0.01}, Session: ort.Options{Threads: threads}})
-		if _, err := train.Fit(t.Context(), tr, sequences(4, 4), train.FitConfig{Epochs: 2, Batch: 2, Rate: 1e-2, Seed: seed}, train.Hooks{}); err != nil {
+		tr := newTrainer(t, p, labelled, train.Config{
+			Seed: seed, Clip: 1, Buckets: []int{120}, Adam: optim.AdamConfig{Decay: 0.01}, Session: ort.Options{Threads: threads},
+		})
+		cfg := train.FitConfig{Epochs: 2, Batch: 2, Rate: 1e-2, Seed: seed}
+		if _, err := train.Fit(t.Context(), tr, sequences(4, 4), cfg, train.Hooks{}); err != nil {
 			t.Fatal(err)
 		}
 		return p.Weights
@@ -155,7 +158,8 @@ func TestBadSamplesAreNamed(t *testing.T) {
 		{func(s *train.Sample) { s.Frames++ }, "values for the input"},
 		{func(s *train.Sample) { s.Weights = []float32{1} }, "1 weights for"},
 		{func(s *train.Sample) { s.Weights = make([]float32, s.Frames); s.Weights[3] = -1 }, "frame 3 has weight -1"},
-		{func(s *train.Sample) { s.Float[net.Features][2*small.In+1] = float32(math.NaN()) }, `frame 2 of the input "features" has the value NaN at 1`},
+		{func(s *train.Sample) { s.Float[net.Features][2*small.In+1] = float32(math.NaN()) },
+			`frame 2 of the input "features" has the value NaN at 1`},
 		{func(s *train.Sample) { s.Float[net.Features][0] = float32(math.Inf(-1)) }, `frame 0 of the input "features" has the value -Inf`},
 		{func(s *train.Sample) { s.Float = nil }, `0 values for the input "features"`},
 		{func(s *train.Sample) { s.Labels = nil }, "0 labels"},
