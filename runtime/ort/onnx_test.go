@@ -35,8 +35,8 @@ func join(parts ...[]byte) []byte {
 	return out
 }
 
-// value describes an input or output; a dimension is an int or the name of a dynamic one.
-func value(name string, element int, dims ...any) []byte {
+// value describes a float32 input or output; a dimension is an int or the name of a dynamic one.
+func value(name string, dims ...any) []byte {
 	var shape []byte
 	for _, d := range dims {
 		switch d := d.(type) {
@@ -46,7 +46,7 @@ func value(name string, element int, dims ...any) []byte {
 			shape = append(shape, field(1, text(2, d))...)
 		}
 	}
-	return join(text(1, name), field(2, field(1, join(integer(1, element), field(2, shape)))))
+	return join(text(1, name), field(2, field(1, join(integer(1, isFloat), field(2, shape)))))
 }
 
 func (m *testModel) node(op string, in []string, out string) {
@@ -78,14 +78,14 @@ func (m *testModel) bytes() []byte {
 // squares is y [N, 3] = x [N, 3] squared, and the scalar s = the sum of x times the scalar k.
 func squares() []byte {
 	var m testModel
-	m.in(value("x", isFloat, "N", 3))
-	m.in(value("k", isFloat))
+	m.in(value("x", "N", 3))
+	m.in(value("k"))
 	m.node("Mul", []string{"x", "x"}, "y")
 	m.node("ReduceSum", []string{"x"}, "sum")
 	m.node("Reshape", []string{"sum", "shape"}, "flat")
 	m.node("Mul", []string{"flat", "k"}, "s")
-	m.out(value("y", isFloat, "N", 3))
-	m.out(value("s", isFloat))
+	m.out(value("y", "N", 3))
+	m.out(value("s"))
 	// A message that comes twice is merged: this adds to the graph the constant "shape", an empty list of dimensions.
 	return join(m.bytes(), field(7, field(5, join(integer(1, 0), integer(2, isInt64), text(8, "shape")))))
 }
@@ -93,10 +93,10 @@ func squares() []byte {
 // product is c [M, N] = a [M, K] times b [K, N].
 func product() []byte {
 	var m testModel
-	m.in(value("a", isFloat, "M", "K"))
-	m.in(value("b", isFloat, "K", "N"))
+	m.in(value("a", "M", "K"))
+	m.in(value("b", "K", "N"))
 	m.node("MatMul", []string{"a", "b"}, "c")
-	m.out(value("c", isFloat, "M", "N"))
+	m.out(value("c", "M", "N"))
 	return m.bytes()
 }
 

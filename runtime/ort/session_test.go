@@ -244,6 +244,30 @@ func TestThreads(t *testing.T) {
 	}
 }
 
+// TestDenormals: the smallest numbers do not depend on which thread computes them.
+func TestDenormals(t *testing.T) {
+	const n = 1 << 16
+	x, y := make([]float32, n*3), make([]float32, n*3)
+	for i := range x {
+		x[i] = 1e-20
+	}
+	s := openTest(t, squares(), Options{Threads: 3})
+	b := bindTest(t, s,
+		[]Tensor{newTest(t, []int{n, 3}, x), newTest(t, nil, []float32{1})},
+		[]Tensor{newTest(t, []int{n, 3}, y), newTest(t, nil, []float32{0})})
+	for range 10 {
+		clear(y)
+		if err := b.Run(); err != nil {
+			t.Fatal(err)
+		}
+		for i, v := range y {
+			if v != x[i]*x[i] {
+				t.Fatalf("element %d is %g, want %g", i, v, x[i]*x[i])
+			}
+		}
+	}
+}
+
 // TestUnoptimizedGivesTheSame: the graph as written and the fused one agree.
 func TestUnoptimizedGivesTheSame(t *testing.T) {
 	var got [2][3]float32
@@ -263,11 +287,11 @@ func TestUnoptimizedGivesTheSame(t *testing.T) {
 func TestOpenRefusesBadModels(t *testing.T) {
 	whole := squares()
 	var unknown testModel
-	unknown.in(value("x", isFloat, 1))
+	unknown.in(value("x", 1))
 	unknown.node("NoSuchOperator", []string{"x"}, "y")
-	unknown.out(value("y", isFloat, 1))
+	unknown.out(value("y", 1))
 	var sequence testModel
-	sequence.in(value("x", isFloat, 1))
+	sequence.in(value("x", 1))
 	sequence.node("SequenceConstruct", []string{"x"}, "y")
 	sequence.out(join(text(1, "y"), field(2, field(4, field(1, field(1, integer(1, isFloat)))))))
 	for name, c := range map[string]struct {
