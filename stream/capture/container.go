@@ -21,7 +21,14 @@ type container struct {
 	codec     string // mp4: four-letter code of the first video track
 	head      []byte // how the file begins
 	size      int64
+	looks     int // boxes looked at, bounded by maxBoxes
 }
+
+// A box can hold boxes, and a file millions of them: what is looked at is bounded, whatever the file says.
+const (
+	maxBoxes = 1 << 20
+	maxDepth = 8
+)
 
 // inspect reads the structure of the file at path, a few bytes of each of its parts.
 func inspect(path string) (container, error) {
@@ -87,11 +94,11 @@ func isMP4(head []byte) bool {
 }
 
 func (c *container) mp4(r io.ReaderAt) {
-	c.truncated = !boxes(r, 0, c.size, func(kind string, start, end int64) {
+	c.truncated = !c.boxes(r, 0, c.size, func(kind string, start, end int64) {
 		switch kind {
 		case "moov":
 			c.index = true
-			boxes(r, start, end, func(kind string, start, end int64) {
+			c.boxes(r, start, end, func(kind string, start, end int64) {
 				switch kind {
 				case "trak":
 					c.track(r, start, end)
@@ -108,13 +115,16 @@ func (c *container) mp4(r io.ReaderAt) {
 
 // track reads one trak box: whether it is video, how many samples it has and which codec.
 func (c *container) track(r io.ReaderAt, start, end int64) {
-	video := false
+	video, depth := false, 0
 	var visit func(kind string, start, end int64)
 	visit = func(kind string, start, end int64) {
 		var b [16]byte
 		switch kind {
 		case "mdia", "minf", "stbl":
-			boxes(r, start, end, visit)
+			if depth++; depth <= maxDepth {
+				c.boxes(r, start, end, visit)
+			}
+			depth--
 		case "hdlr": // version and flags, zero, handler type
 			if end-start >= 12 && readFull(r, b[:12], start) {
 				video = string(b[8:12]) == "vide"
@@ -129,13 +139,16 @@ func (c *container) track(r io.ReaderAt, start, end int64) {
 			}
 		}
 	}
-	boxes(r, start, end, visit)
+	c.boxes(r, start, end, visit)
 }
 
 // boxes calls visit with the kind and the content's bounds of each box in [start, end). It reports false when the last
 // one claims to reach beyond end, or when less than a box's header is left.
-func boxes(r io.ReaderAt, start, end int64, visit func(kind string, start, end int64)) bool {
+func (c *container) boxes(r io.ReaderAt, start, end int64, visit func(kind string, start, end int64)) bool {
 	for start < end {
+		if c.looks++; c.looks > maxBoxes {
+			return true
+		}
 		var head [16]byte
 		if end-start < 8 || !readFull(r, head[:8], start) {
 			return false

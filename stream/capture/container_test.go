@@ -56,6 +56,23 @@ func sameContainer(a, b container) bool {
 		a.fragments == b.fragments && a.samples == b.samples && a.codec == b.codec && a.size == b.size
 }
 
+func TestInspectIsBoundedWhateverTheFileSays(t *testing.T) {
+	deep := bytes.Repeat([]byte("\x00\x00\x00\x00mdia"), 200_000)
+	for at := 0; at < len(deep); at += 8 {
+		copy(deep[at:], u32(uint32(len(deep)-at)))
+	}
+	many := bytes.Repeat([]byte("\x00\x00\x00\x08free"), 2*maxBoxes)
+	for name, data := range map[string][]byte{
+		"deep": slicesConcat(mp4box("ftyp"), mp4box("moov", mp4box("trak", deep))),
+		"many": slicesConcat(mp4box("ftyp"), many),
+	} {
+		c, err := inspectBytes(bytes.NewReader(data), int64(len(data)))
+		if err != nil || c.format != "mp4" || c.looks > maxBoxes+maxDepth {
+			t.Errorf("%s: %+v, %v", name, c, err)
+		}
+	}
+}
+
 func FuzzInspect(f *testing.F) {
 	mp4 := movie{width: 64, height: 48, ticks: evenTicks(2)}.bytes(f)
 	f.Add(mp4)
