@@ -25,6 +25,13 @@ const (
 // Live reports whether frames of this kind are gone when nobody takes them.
 func (k Kind) Live() bool { return k != KindFile && k != KindPictures }
 
+// KindOf tells what a source string means, without opening it. Its errors are those that Open returns for a source that
+// makes no sense, and for a path where nothing is.
+func KindOf(source string) (Kind, error) {
+	t, err := parseSource(source)
+	return t.kind, err
+}
+
 // target is a source string understood.
 type target struct {
 	kind Kind

@@ -33,6 +33,9 @@ func TestSourcesAreUnderstood(t *testing.T) {
 		if got, err := parseSource(source); err != nil || got != want {
 			t.Errorf("%s: %+v, %v", source, got, err)
 		}
+		if kind, err := KindOf(source); err != nil || kind != want.kind {
+			t.Errorf("KindOf(%s) = %s, %v", source, kind, err)
+		}
 	}
 	for source, want := range map[string]string{
 		"":                         "source is empty",
