@@ -8,6 +8,7 @@ func commands() []*cobra.Command {
 		newDemo(),
 		newTrainer(),
 		newEval(),
+		newHub(),
 		newSim(),
 	}
 }

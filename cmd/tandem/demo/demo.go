@@ -308,20 +308,19 @@ func (l *loop) oracle(ctx context.Context) (*oracle, error) {
 	r := l.c.Recipe
 	r.Seed = l.seed
 	recipe := r.Recipe()
-	load := func(kind string, labels tas.Labels) ([]trainer.LabelledTake, tas.Labels, error) {
+	// The cell's classes, since a short run may not show all of them in the paired takes.
+	labels, err := tas.NewLabels(l.takes.kind[testTakes][0].Labels...)
+	if err != nil {
+		return nil, err
+	}
+	load := func(kind string) ([]trainer.LabelledTake, error) {
 		list, err := trainer.FindRecordings(filepath.Join(l.takes.dir, kind), "ego")
 		if err != nil {
-			return nil, labels, err
+			return nil, err
 		}
-		if labels.Len() == 0 {
-			if labels, err = trainer.ClassesOf(list, []string{background}); err != nil {
-				return nil, labels, err
-			}
-		}
-		takes, err := trainer.LoadRecordings(ctx, list, ex, recipe, labels, l.c.Progress)
-		return takes, labels, err
+		return trainer.LoadRecordings(ctx, list, ex, recipe, labels, l.c.Progress)
 	}
-	learn, labels, err := load(pairedTakes, tas.Labels{})
+	learn, err := load(pairedTakes)
 	if err != nil {
 		return nil, err
 	}
@@ -333,11 +332,11 @@ func (l *loop) oracle(ctx context.Context) (*oracle, error) {
 	if err != nil {
 		return nil, err
 	}
-	test, _, err := load(testTakes, labels)
+	test, err := load(testTakes)
 	if err != nil {
 		return nil, err
 	}
-	o := &oracle{labels: labels, recipe: recipe, takes: map[string]*stream{}}
+	o := &oracle{takes: map[string]*stream{}}
 	for _, t := range test {
 		classes, err := n.Predict(t.Sequence, recipe)
 		if err != nil {
@@ -362,11 +361,7 @@ func (l *loop) oracle(ctx context.Context) (*oracle, error) {
 }
 
 // oracle is a network trained on ego labels, by what it says of the test takes.
-type oracle struct {
-	labels tas.Labels
-	recipe trainer.Recipe
-	takes  map[string]*stream
-}
+type oracle struct{ takes map[string]*stream }
 
 // scoreAll scores what the hub holds of the test takes.
 func (l *loop) scoreAll(ctx context.Context, o *oracle) error {

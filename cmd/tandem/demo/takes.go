@@ -64,7 +64,7 @@ func render(ctx context.Context, c *Config, seed uint64, dir string) (*takes, er
 	for i, w := range work {
 		w.Progress = func(n int) {
 			done += n
-			if c.Progress != nil {
+			if c.Progress != nil && n > 0 {
 				c.Progress("render", done, total, batches[i].kind+" takes")
 			}
 		}
