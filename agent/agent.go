@@ -69,7 +69,7 @@ func (a *Agent) Release() string {
 // has ended and what was made is stored at the hub. A recording that cannot be read does not stop the ones after it; its
 // error is among those returned at the end.
 func (a *Agent) Run(ctx context.Context, sources <-chan Source) (err error) {
-	conn, err := bus.Connect(ctx, a.cfg.bus())
+	conn, err := bus.Connect(ctx, a.cfg.bus(a.log))
 	if err != nil {
 		return err
 	}

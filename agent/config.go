@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"os"
-	"slices"
-	"strings"
+	"reflect"
 	"time"
 
 	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
 
 	"tandem/runtime/ort"
 	"tandem/stream/bus"
@@ -110,9 +112,9 @@ func LoadConfig(path string) (Config, error) {
 	if err != nil {
 		return Config{}, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	c, err := ParseConfig(data)
+	c, err := parseConfig(data)
 	if err != nil {
-		return c, fmt.Errorf("%s: %w", path, err)
+		return c, fmt.Errorf("%w %s: %w", ErrConfig, path, err)
 	}
 	return c, nil
 }
@@ -120,15 +122,103 @@ func LoadConfig(path string) (Config, error) {
 // ParseConfig parses a configuration, fills in defaults and validates it. Errors wrap ErrConfig, and name the line of what
 // cannot be parsed or the field that cannot be.
 func ParseConfig(data []byte) (Config, error) {
-	var c Config
-	if err := yaml.NewDecoder(bytes.NewReader(data), yaml.DisallowUnknownField()).Decode(&c); err != nil {
-		return c, fmt.Errorf("%w: %s", ErrConfig, oneLine(yaml.FormatError(err, false, false)))
+	c, err := parseConfig(data)
+	if err != nil {
+		return c, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	c.setDefaults()
-	return c, c.Validate()
+	return c, nil
 }
 
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+func parseConfig(data []byte) (c Config, err error) {
+	defer func() {
+		// The YAML library panics on some texts that are hardly YAML, such as a tag without a name.
+		if r := recover(); r != nil {
+			err = fmt.Errorf("it can't be read as YAML (%s)", wire.OneLine(fmt.Sprint(r)))
+		}
+	}()
+	if err := checkDurations(data); err != nil {
+		return c, err
+	}
+	dec := yaml.NewDecoder(bytes.NewReader(data), yaml.DisallowUnknownField())
+	err = dec.Decode(&c)
+	if errors.Is(err, io.EOF) {
+		return c, errors.New("it is empty, expected site, cell, device, role, store, nats and camera")
+	}
+	if err != nil {
+		return c, explain(err)
+	}
+	if err := dec.Decode(&struct{}{}); !errors.Is(err, io.EOF) {
+		return c, errors.New("a second document begins at a line ---, expected one")
+	}
+	c.setDefaults()
+	return c, c.validate()
+}
+
+// explain makes one line for people of what the YAML library says.
+func explain(err error) error {
+	var at yaml.Error
+	if !errors.As(err, &at) {
+		return errors.New(wire.OneLine(err.Error()))
+	}
+	what := wire.OneLine(at.GetMessage())
+	var wrong *yaml.TypeError
+	if errors.As(err, &wrong) {
+		what = fmt.Sprintf("found %s, expected %s", kindName(wrong.SrcType), kindName(wrong.DstType))
+	}
+	if token := at.GetToken(); token != nil && token.Position != nil {
+		return fmt.Errorf("line %d: %s", token.Position.Line, what)
+	}
+	return errors.New(what)
+}
+
+// kindName is what people call a Go type.
+func kindName(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.String:
+		return "text"
+	case reflect.Float32, reflect.Float64:
+		return "a number"
+	case reflect.Slice, reflect.Array:
+		return "a list"
+	case reflect.Map, reflect.Struct, reflect.Interface, reflect.Pointer:
+		return "a mapping"
+	}
+	return "a whole number"
+}
+
+// durations are the fields that hold one, and whether it may be nothing.
+var durations = []struct {
+	field   string
+	nothing bool
+}{
+	{"camera.latency", true}, {"camera.clock_bound", false}, {"pair.max_dt", false}, {"pair.wait", false}, {"status_every", false},
+}
+
+// checkDurations refuses durations without a unit, and those that are written down as 0 and would be taken for the default.
+// What is no YAML at all passes: the decoder says so.
+func checkDurations(data []byte) error {
+	for _, d := range durations {
+		path, err := yaml.PathString("$." + d.field)
+		if err != nil {
+			return err
+		}
+		node, err := path.ReadNode(bytes.NewReader(data))
+		if err != nil || node == nil || node.GetToken() == nil || node.Type() == ast.NullType {
+			continue // not there
+		}
+		text, line := node.GetToken().Value, node.GetToken().Position.Line
+		v, err := time.ParseDuration(text)
+		switch {
+		case node.Type() != ast.StringType || err != nil:
+			return fmt.Errorf("line %d: %s is %s, expected a time with its unit such as 250ms", line, d.field, wire.OneLine(text))
+		case v == 0 && !d.nothing:
+			return fmt.Errorf("line %d: %s is %s, expected more than 0", line, d.field, text)
+		}
+	}
+	return nil
+}
 
 func (c *Config) setDefaults() {
 	def(&c.Camera.Pace, "stamps")
@@ -146,82 +236,21 @@ func def[T comparable](v *T, d T) {
 	}
 }
 
-// Validate returns an error that names the first field that cannot be, with what it holds and what was expected.
-func (c *Config) Validate() error {
-	bad := func(field string, got any, want string) error {
-		return fmt.Errorf("%w: %s is %v, expected %s", ErrConfig, field, got, want)
-	}
-	for _, t := range []struct{ field, v string }{{"site", c.Site}, {"cell", c.Cell}, {"device", c.Device}} {
-		if err := wire.CheckToken(t.field, t.v); err != nil {
-			return fmt.Errorf("%w: %w", ErrConfig, err)
-		}
-	}
-	switch {
-	case c.Role != RoleExo && c.Role != RoleEgo:
-		return bad("role", fmt.Sprintf("%q", c.Role), "exo or ego")
-	case c.Store == "":
-		return bad("store", `""`, "a directory")
-	case len(c.NATS.URLs) == 0:
-		return bad("nats.urls", "empty", "the hub's address, nats://HOST:4222")
-	case c.Camera.Source == "" && len(c.Camera.Takes) == 0:
-		return bad("camera.source", `""`, "a camera or recording (or camera.takes, a list of recordings)")
-	case c.Camera.Source != "" && len(c.Camera.Takes) > 0:
-		return bad("camera.takes", "set beside camera.source", "one of the two")
-	case c.Camera.Pace != "fast" && c.Camera.Pace != "stamps":
-		return bad("camera.pace", fmt.Sprintf("%q", c.Camera.Pace), "fast or stamps")
-	case c.Camera.ClockBound < 0:
-		return bad("camera.clock_bound", c.Camera.ClockBound, "0 or more")
-	case c.Role == RoleEgo && len(c.Pair.Exo) == 0:
-		return bad("pair.exo", "empty", "the exo devices of the cell")
-	case c.Role == RoleExo && len(c.Pair.Exo) > 0:
-		return bad("pair.exo", c.Pair.Exo, "nothing: only rigs make pairs")
-	case c.Pair.MaxDt <= 0 || c.Pair.MaxDt > time.Second:
-		return bad("pair.max_dt", c.Pair.MaxDt, "more than 0 and at most 1s")
-	case c.Pair.Wait <= 0:
-		return bad("pair.wait", c.Pair.Wait, "more than 0")
-	case c.Pair.Buffer < 2:
-		return bad("pair.buffer", c.Pair.Buffer, "at least 2 samples")
-	case c.StatusEvery < 100*time.Millisecond:
-		return bad("status_every", c.StatusEvery, "at least 100ms")
-	case c.Bundle.Dir == "" && !c.follow():
-		return bad("bundle.follow", false, "a bundle.dir, or releases are followed: there is no model otherwise")
-	}
-	for i, d := range c.Pair.Exo {
-		field := fmt.Sprintf("pair.exo[%d]", i)
-		if err := wire.CheckToken(field, d); err != nil {
-			return fmt.Errorf("%w: %w", ErrConfig, err)
-		}
-		if slices.Contains(c.Pair.Exo[:i], d) {
-			return bad(field, d, "each device once")
-		}
-	}
-	for i, p := range c.Runtime.Providers {
-		if !slices.Contains(ort.Providers(), p) {
-			return bad(fmt.Sprintf("runtime.providers[%d]", i), fmt.Sprintf("%q", p), "one of "+strings.Join(ort.Providers(), ", "))
-		}
-	}
-	for i, t := range c.Camera.Takes {
-		if err := wire.CheckToken(fmt.Sprintf("camera.takes[%d].name", i), t.Name); err != nil {
-			return fmt.Errorf("%w: %w", ErrConfig, err)
-		}
-		if t.Source == "" {
-			return bad(fmt.Sprintf("camera.takes[%d].source", i), `""`, "a recording")
-		}
-		if _, err := t.start(); err != nil {
-			return bad(fmt.Sprintf("camera.takes[%d].start", i), fmt.Sprintf("%q", t.Start), "a time such as 2026-03-02T07:00:00Z")
-		}
-	}
-	return nil
-}
-
 func (c *Config) follow() bool { return c.Bundle.Follow == nil || *c.Bundle.Follow }
 
+// start returns the site time of the take's first frame, 0 for the recording's own.
 func (t TakeConfig) start() (int64, error) {
 	if t.Start == "" {
 		return 0, nil
 	}
 	at, err := time.Parse(time.RFC3339Nano, t.Start)
-	return at.UnixNano(), err
+	if err != nil {
+		return 0, err
+	}
+	if at.Unix() < 1 || at.Year() > 2100 {
+		return 0, errors.New("it is not between 1970 and 2100")
+	}
+	return at.UnixNano(), nil
 }
 
 // subject returns the device's subject for a kind of messages.
@@ -230,41 +259,58 @@ func (c *Config) subject(k bus.Kind) bus.Subject {
 }
 
 // bus returns the connection's configuration.
-func (c *Config) bus() bus.Config {
+func (c *Config) bus(log *slog.Logger) bus.Config {
 	n := c.NATS
 	return bus.Config{
 		URLs: n.URLs, Name: c.Device, Credentials: n.Credentials, NKey: n.NKey,
-		TLSCert: n.TLSCert, TLSKey: n.TLSKey, TLSCA: n.TLSCA, Domain: n.Domain,
+		TLSCert: n.TLSCert, TLSKey: n.TLSKey, TLSCA: n.TLSCA, Domain: n.Domain, Logger: log,
 	}
 }
 
+// live reports whether the configured camera is one whose pictures are gone when nobody takes them.
+func (c *Config) live() bool {
+	kind, err := capture.KindOf(c.Camera.Source)
+	return err == nil && kind.Live()
+}
+
 // Sources returns what the camera configuration has to play, in order. A live camera, or a recording without a name, is
-// one take named after the time now.
+// one take named after the time now. Errors wrap ErrConfig and name the field.
 func (c *Config) Sources(now time.Time) ([]Source, error) {
 	base := capture.Config{FPS: c.Camera.FPS, Width: c.Camera.Width, Height: c.Camera.Height, Latency: c.Camera.Latency}
-	if c.Camera.Pace == "stamps" {
-		base.Pace = capture.ByStamps
-	}
-	takes := c.Camera.Takes
 	if c.Camera.Source != "" {
-		takes = []TakeConfig{{Name: now.UTC().Format("20060102-150405"), Source: c.Camera.Source}}
-	}
-	var list []Source
-	for i, t := range takes {
-		start, err := t.start()
+		kind, err := capture.KindOf(c.Camera.Source)
 		if err != nil {
-			return nil, fmt.Errorf("%w: camera.takes[%d].start: %w", ErrConfig, i, err)
+			return nil, fmt.Errorf("%w: camera.source: %w", ErrConfig, err)
+		}
+		base.Source = c.Camera.Source
+		if !kind.Live() { // a live camera paces itself
+			base.Pace = c.pace()
+		}
+		return []Source{{Take: now.UTC().Format("20060102-150405"), Capture: base}}, nil
+	}
+	base.Pace = c.pace()
+	var list []Source
+	for i, t := range c.Camera.Takes {
+		kind, err := capture.KindOf(t.Source)
+		if err == nil && kind.Live() {
+			err = errors.New("a live camera has no end: put it into camera.source")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%w: camera.takes[%d].source: %w", ErrConfig, i, err)
 		}
 		s := Source{Take: t.Name, Capture: base}
-		s.Capture.Source, s.Capture.Start = t.Source, start
-		kind, err := capture.KindOf(t.Source)
-		if err != nil {
-			return nil, fmt.Errorf("%w: camera: %w", ErrConfig, err)
-		}
-		if kind.Live() {
-			s.Capture.Pace = capture.AsFast // a live camera paces itself
+		s.Capture.Source = t.Source
+		if s.Capture.Start, err = t.start(); err != nil {
+			return nil, fmt.Errorf("%w: camera.takes[%d].start: %w", ErrConfig, i, err)
 		}
 		list = append(list, s)
 	}
 	return list, nil
+}
+
+func (c *Config) pace() capture.Pace {
+	if c.Camera.Pace == "fast" {
+		return capture.AsFast
+	}
+	return capture.ByStamps
 }
