@@ -38,7 +38,7 @@ type Stats struct {
 	DroppedOverflow int64 `json:"dropped_overflow"` // the ring was full
 	DroppedBack     int64 `json:"dropped_back"`     // the stamp was before the last one's
 
-	DecodeErrors int64 `json:"decode_errors"` // pictures that are broken
+	DecodeErrors int64 `json:"decode_errors"` // frames that are damaged; they leave a gap in Frame.Index
 	Missing      int64 `json:"missing"`       // gaps in numbered pictures; frames that a container promised
 	Truncated    int64 `json:"truncated"`     // passes over a recording that broke off before its end
 	Passes       int64 `json:"passes"`        // passes over a recording that came to an end

@@ -20,8 +20,7 @@ type loop struct {
 	first *frame.Frame // read while opening, not handed over yet
 
 	index int64 // of the next frame, over all passes and connections
-	pos   int64 // of the next frame in this pass, decoded or not
-	good  int64 // frames decoded in this pass
+	pos   int64 // of the next frame in this pass
 
 	width, height int // of the last frame
 	paced         bool
@@ -81,7 +80,7 @@ func (l *loop) openInput(ctx context.Context) error {
 		l.c.n.connectFailures.Add(1)
 		return err
 	}
-	l.in, l.pos, l.good = in, 0, 0
+	l.in, l.pos = in, 0
 	return l.describe()
 }
 
@@ -205,18 +204,17 @@ func (l *loop) read() (*frame.Frame, error) {
 		}
 		raw, err := l.in.read(&f.Mat)
 		if errors.Is(err, errDecode) {
-			c.n.decode.Add(1)
-			l.warn(err.Error())
-			l.pos++
-			l.index++
+			l.damaged(1, err.Error())
 			continue
+		}
+		if raw.lost > 0 {
+			l.damaged(raw.lost, "frames are damaged")
 		}
 		if err == nil {
 			c.n.read.Add(1)
 			f.Index = l.index
 			l.index++
 			l.pos++
-			l.good++
 			err = c.stamps.place(f, l.pos-1, raw, c.cfg.Clock.Now())
 		}
 		if errors.Is(err, errBack) {
@@ -231,6 +229,14 @@ func (l *loop) read() (*frame.Frame, error) {
 		l.measure(f)
 		return f, nil
 	}
+}
+
+// damaged counts n frames that could not be decoded. They keep their places in the source.
+func (l *loop) damaged(n int64, what string) {
+	l.c.n.decode.Add(n)
+	l.pos += n
+	l.index += n
+	l.warn(what)
 }
 
 // measure fills the frame's size in and notices a change of it.
@@ -297,23 +303,32 @@ func (l *loop) account() error {
 	case *pictures:
 		missing = in.gaps
 	case *video:
-		if c.info.Frames > l.good {
-			missing = c.info.Frames - l.good
-		}
+		missing = max(0, c.info.Frames-l.pos)
 		if !in.box.exact && missing <= 2+c.info.Frames/20 {
 			missing = 0 // within what an estimate is off by
 		}
-		cut = in.box.truncated || missing > 0
+		cut = in.box.truncated || missing > 0 && !in.box.exact
+		switch {
+		case cut:
+			l.warn(fmt.Sprintf("the file broke off after %d of %d frames; copy it again if there is a whole one", l.pos, l.pos+missing))
+		case missing > 0:
+			l.warn(fmt.Sprintf("%d of %d frames did not come: damaged, or cut away by an edit list", missing, l.pos+missing))
+		}
 	}
 	c.n.missing.Add(missing)
 	if cut {
 		c.n.truncated.Add(1)
-		l.warn(fmt.Sprintf("the file broke off: %d of %d frames could be read; copy it again if there is a whole one", l.good, l.good+missing))
 	}
-	if rows := int64(len(c.stamps.rows)); !cut && c.stamps.rows != nil && rows > l.pos {
+	rows := int64(len(c.stamps.rows))
+	switch {
+	case cut || rows <= l.pos: // of a file that is cut off, the rows up to there are right
+		return nil
+	case missing > 0:
+		return fmt.Errorf("%w: %s: %d of %d frames did not come, and from the first of them on, rows and frames don't belong together; copy the recording again",
+			ErrStamps, c.stamps.sidecar, rows-l.pos, rows)
+	default:
 		return misfit(c.stamps.sidecar, rows, l.pos)
 	}
-	return nil
 }
 
 // warn logs what went wrong and keeps it for Stats.

@@ -184,7 +184,7 @@ func (p *pictures) read(m *gocv.Mat) (rawStamp, error) {
 	if p.fps == 0 {
 		return rawStamp{kind: frame.Nominal}, nil // the sidecar has the time
 	}
-	return rawStamp{nominal(file.number-p.files[0].number, p.fps), frame.Nominal}, nil
+	return rawStamp{ns: nominal(file.number-p.files[0].number, p.fps), kind: frame.Nominal}, nil
 }
 
 func (p *pictures) describe(i *Info) {

@@ -13,10 +13,11 @@ import (
 // errBack says that a frame's stamp is before the last one's.
 var errBack = errors.New("stamp goes back")
 
-// rawStamp is what a backend says of a frame's time.
+// rawStamp is what a backend says of a frame's time, and how many frames before it could not be decoded.
 type rawStamp struct {
 	ns   int64
 	kind frame.RawKind
+	lost int64
 }
 
 // timeline turns raw stamps into site time.
@@ -75,9 +76,9 @@ func (t *timeline) raw(pos int64, raw rawStamp, now int64) (rawStamp, error) {
 		return raw, fmt.Errorf("%w: %s:%d: ends after %d rows, but the recording has more frames; want one row for each",
 			ErrStamps, t.sidecar, len(t.rows)+2, len(t.rows))
 	case t.rows != nil:
-		return rawStamp{t.rows[pos], frame.Sidecar}, nil
+		return rawStamp{ns: t.rows[pos], kind: frame.Sidecar}, nil
 	case raw.kind == frame.Arrival:
-		return rawStamp{now, frame.Arrival}, nil
+		return rawStamp{ns: now, kind: frame.Arrival}, nil
 	case raw.kind == frame.Driver && !t.live && raw.ns == 0 && pos > 0:
 		return t.unstamped(pos)
 	}
@@ -91,13 +92,13 @@ func (t *timeline) raw(pos int64, raw rawStamp, now int64) (rawStamp, error) {
 func (t *timeline) unstamped(pos int64) (rawStamp, error) {
 	switch {
 	case t.clocked && t.period > 0:
-		return rawStamp{t.lastRaw + t.period, frame.Nominal}, nil
+		return rawStamp{ns: t.lastRaw + t.period, kind: frame.Nominal}, nil
 	case t.fps == 0:
 		return rawStamp{}, errors.New("the recording carries neither times nor a frame rate; set its FPS or give it a stamps file")
 	case t.clocked:
-		return rawStamp{t.lastRaw + nominal(1, t.fps), frame.Nominal}, nil
+		return rawStamp{ns: t.lastRaw + nominal(1, t.fps), kind: frame.Nominal}, nil
 	default:
-		return rawStamp{nominal(pos, t.fps), frame.Nominal}, nil
+		return rawStamp{ns: nominal(pos, t.fps), kind: frame.Nominal}, nil
 	}
 }
 

@@ -28,6 +28,8 @@ var (
 var errDecode = errors.New("picture can't be decoded")
 
 const (
+	maxDamaged = 100 // frames in a row, before the source is taken to have ended
+
 	maxFPS = 1000 // OpenCV reports 90000 for containers whose rate it doesn't know
 
 	// Properties of OpenCV ≥ 4.5 that gocv has no names for.
@@ -58,7 +60,7 @@ func openInput(ctx context.Context, t target, cfg Config) (input, error) {
 	case KindV4L2:
 		return openCamera(t, cfg)
 	case KindGStreamer:
-		return openPipeline(t)
+		return openPipeline(t, cfg)
 	default:
 		return openURL(ctx, t, cfg)
 	}
@@ -78,11 +80,14 @@ type video struct {
 	api    gocv.VideoCaptureAPI
 	box    container // of files
 	begun  bool
+
+	patience time.Duration // reading that fails after this long is no damaged frame; 0 for files
 }
 
 func (v *video) read(m *gocv.Mat) (rawStamp, error) {
-	if !v.vc.Read(m) {
-		return rawStamp{}, io.EOF
+	lost, err := v.decode(m)
+	if err != nil {
+		return rawStamp{}, err
 	}
 	switch m.Type() {
 	case gocv.MatTypeCV8UC1, gocv.MatTypeCV8UC3:
@@ -90,7 +95,7 @@ func (v *video) read(m *gocv.Mat) (rawStamp, error) {
 		return rawStamp{}, fmt.Errorf("frames have pixel format %v; want 8-bit grey or BGR (in a GStreamer pipeline: videoconvert ! video/x-raw,format=BGR ! appsink)", m.Type())
 	}
 	if v.stamps != frame.Driver {
-		return rawStamp{kind: frame.Arrival}, nil
+		return rawStamp{kind: frame.Arrival, lost: lost}, nil
 	}
 	// Asked after the read: before it, POS_MSEC is still that of the frame before.
 	ms := v.vc.Get(gocv.VideoCapturePosMsec)
@@ -103,7 +108,19 @@ func (v *video) read(m *gocv.Mat) (rawStamp, error) {
 	if !(math.Abs(ms) < 1<<62/1e6) {
 		ms = 0
 	}
-	return rawStamp{int64(math.Round(ms * 1e6)), frame.Driver}, nil
+	return rawStamp{int64(math.Round(ms * 1e6)), frame.Driver, lost}, nil
+}
+
+// decode reads the next picture that can be decoded; lost is how many before it could not. OpenCV says the same, false,
+// of a damaged frame, of the end and of a timeout: after a damaged frame reading on works, at the end it fails again at
+// once, and a timeout shows by how long it took.
+func (v *video) decode(m *gocv.Mat) (lost int64, err error) {
+	for start := time.Now(); !v.vc.Read(m); lost++ {
+		if lost == maxDamaged || v.patience > 0 && time.Since(start) > v.patience {
+			return 0, io.EOF
+		}
+	}
+	return lost, nil
 }
 
 func (v *video) describe(i *Info) {
@@ -201,10 +218,10 @@ func openCamera(t target, cfg Config) (input, error) {
 		}
 		return nil, errors.New("the camera can't be opened: another program has it, this user may not use it (group video), or it can't do the size asked for; OPENCV_LOG_LEVEL=WARNING tells more")
 	}
-	return &video{vc: vc, stamps: frame.Driver, api: gocv.VideoCaptureV4L2}, nil
+	return &video{vc: vc, stamps: frame.Driver, api: gocv.VideoCaptureV4L2, patience: cfg.ReadTimeout / 2}, nil
 }
 
-func openPipeline(t target) (input, error) {
+func openPipeline(t target, cfg Config) (input, error) {
 	vc, ok := open(gocv.VideoCaptureFileWithAPI(t.arg, gocv.VideoCaptureGstreamer))
 	if !ok {
 		if !gocv.VideoRegistry.HasBackend(gocv.VideoCaptureGstreamer) {
@@ -212,7 +229,7 @@ func openPipeline(t target) (input, error) {
 		}
 		return nil, errors.New("GStreamer can't run the pipeline: a plug-in that isn't installed, or a mistake in it; try it with gst-launch-1.0, OPENCV_LOG_LEVEL=WARNING tells more")
 	}
-	return &video{vc: vc, stamps: frame.Arrival, api: gocv.VideoCaptureGstreamer}, nil
+	return &video{vc: vc, stamps: frame.Arrival, api: gocv.VideoCaptureGstreamer, patience: cfg.ReadTimeout / 2}, nil
 }
 
 func openURL(ctx context.Context, t target, cfg Config) (input, error) {
@@ -226,7 +243,7 @@ func openURL(ctx context.Context, t target, cfg Config) (input, error) {
 		}
 		return nil, diagnose(ctx, t.arg)
 	}
-	return &video{vc: vc, stamps: frame.Arrival, api: gocv.VideoCaptureFFmpeg}, nil
+	return &video{vc: vc, stamps: frame.Arrival, api: gocv.VideoCaptureFFmpeg, patience: cfg.ReadTimeout / 2}, nil
 }
 
 // diagnose finds out why a stream couldn't be opened, which OpenCV keeps to itself. The error holds no password.
