@@ -1,4 +1,4 @@
-package model
+package model_test
 
 import (
 	"bytes"
@@ -16,71 +16,25 @@ import (
 	"tandem/learn/net"
 	"tandem/learn/nn"
 	"tandem/runtime/bundle"
+	"tandem/runtime/model"
+	"tandem/runtime/model/modeltest"
 	"tandem/runtime/ort"
 	"tandem/runtime/segment"
 )
 
-var bank = net.FilterBank{Width: 32, Height: 32, Grid: 2, Orientations: 2}
-
-var labels = []string{"background", "pick", "screw", "pack"}
-
 // newBundle writes a bundle of random weights. change may spoil the manifest.
-func newBundle(t testing.TB, minFrames int, change func(*bundle.Manifest)) (*bundle.Dir, net.TCN, *nn.Params, error) {
+func newBundle(t testing.TB, minFrames int, change func(*bundle.Manifest)) (*modeltest.Built, error) {
 	t.Helper()
-	extractor, err := bank.Model()
-	if err != nil {
-		t.Fatal(err)
-	}
-	tcn := net.TCN{In: bank.Size(), Channels: 8, Layers: 4, Classes: len(labels), Lags: []int{0, 5}}
-	params, err := tcn.NewParams(7)
-	if err != nil {
-		t.Fatal(err)
-	}
-	// Random heads hardly differ between classes; scaled up, they give labels that change.
-	for _, lag := range []string{"0", "5"} {
-		w, err := params.Get("head.lag" + lag + ".weight")
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i := range w {
-			w[i] *= 30
-		}
-	}
-	segmenter, spec, err := tcn.Stream(params)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := bundle.Manifest{
-		Release: "test-1", RateHz: 10, Labels: labels, Background: labels[:1],
-		Extractor: bundle.Extractor{
-			Input: bundle.Image{
-				Name: net.Image, Width: 32, Height: 32, Layout: "NCHW", Channels: "RGB", Fit: "stretch", Scale: 1. / 255,
-				Mean: []float64{.45, .45, .45}, Std: []float64{.25, .25, .25},
-			},
-			Output: net.Features, Dim: bank.Size(),
-		},
-		Segmenter: bundle.Segmenter{
-			Mode: "causal", Input: net.Features, Decode: bundle.Decoding{MinFrames: minFrames},
-			Heads: []bundle.Head{{Output: net.LogitsName(0)}, {Output: net.LogitsName(5), Lag: 5}},
-		},
-	}
-	for _, s := range spec.States {
-		m.Segmenter.States = append(m.Segmenter.States, bundle.State(s))
-	}
-	if change != nil {
-		change(&m)
-	}
-	b, err := Write(filepath.Join(t.TempDir(), "bundle"), m, extractor, segmenter)
-	return b, tcn, params, err
+	return modeltest.Write(filepath.Join(t.TempDir(), "bundle"), modeltest.Options{MinFrames: minFrames, Change: change})
 }
 
-func openNew(t *testing.T, minFrames int) (*Model, net.TCN, *nn.Params) {
+func openNew(t *testing.T, minFrames int) (*model.Model, net.TCN, *nn.Params) {
 	t.Helper()
-	b, tcn, params, err := newBundle(t, minFrames, nil)
+	b, err := newBundle(t, minFrames, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := OpenProbed(b, ort.Options{})
+	m, err := model.OpenProbed(b.Dir, ort.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +43,7 @@ func openNew(t *testing.T, minFrames int) (*Model, net.TCN, *nn.Params) {
 			t.Error(err)
 		}
 	})
-	return m, tcn, params
+	return m, b.TCN, b.Params
 }
 
 // walk returns features that wander, so that labels change.
@@ -228,10 +182,10 @@ func TestCommittedStream(t *testing.T) {
 
 func TestGaps(t *testing.T) {
 	const period = int64(1e8) // the bundle has 10 Hz, so half a second bridges 5 samples
-	rows := walk(60, bank.Size())
-	row := func(i int) []float32 { return rows[i*bank.Size() : (i+1)*bank.Size()] }
 	run := func(gap int64) (events []segment.Event) {
-		m, _, _ := openNew(t, 1)
+		m, tcn, _ := openNew(t, 1)
+		rows := walk(60, tcn.In)
+		row := func(i int) []float32 { return rows[i*tcn.In : (i+1)*tcn.In] }
 		for i := range int64(60) {
 			seq := i
 			if i >= 30 {
@@ -278,8 +232,8 @@ func TestGaps(t *testing.T) {
 }
 
 func TestPushRefuses(t *testing.T) {
-	m, _, _ := openNew(t, 1)
-	row := make([]float32, bank.Size())
+	m, tcn, _ := openNew(t, 1)
+	row := make([]float32, tcn.In)
 	push := func(seq, at int64, f []float32, want string) {
 		t.Helper()
 		_, err := m.Segmenter.Push(seq, at, f)
@@ -353,7 +307,7 @@ func TestWriteRefusesAManifestThatDoesNotFit(t *testing.T) {
 		"release":       {func(m *bundle.Manifest) { m.Release = "../up" }, "release"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, _, _, err := newBundle(t, 1, c.change)
+			_, err := newBundle(t, 1, c.change)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Fatalf("got %v, want an error with %q", err, c.want)
 			}
@@ -368,13 +322,13 @@ func TestProbeCatchesOtherOutputs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var g Golden
+	var g model.Golden
 	if err := json.Unmarshal(data, &g); err != nil {
 		t.Fatal(err)
 	}
-	spoil := func(change func(*Golden)) {
+	spoil := func(change func(*model.Golden)) {
 		t.Helper()
-		var other Golden
+		var other model.Golden
 		if err := json.Unmarshal(data, &other); err != nil {
 			t.Fatal(err)
 		}
@@ -386,24 +340,21 @@ func TestProbeCatchesOtherOutputs(t *testing.T) {
 		if err := os.WriteFile(path, out, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := m.Probe(); !errors.Is(err, ErrProbe) {
-			t.Errorf("got %v, want %v", err, ErrProbe)
+		if err := m.Probe(); !errors.Is(err, model.ErrProbe) {
+			t.Errorf("got %v, want %v", err, model.ErrProbe)
 		}
 	}
-	spoil(func(g *Golden) {
+	spoil(func(g *model.Golden) {
 		for i := range g.Features {
 			g.Features[i] *= 1.1
 		}
 	})
-	spoil(func(g *Golden) { g.Probs[1][0], g.Probs[1][1] = 1-g.Probs[1][0], 0 })
-	spoil(func(g *Golden) { g.Probs = g.Probs[:1] })
+	spoil(func(g *model.Golden) { g.Probs[1][0], g.Probs[1][1] = 1-g.Probs[1][0], 0 })
+	spoil(func(g *model.Golden) { g.Probs = g.Probs[:1] })
 }
 
 func TestBundleRoundTripAndDigest(t *testing.T) {
-	b, _, _, err := newBundle(t, 1, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := modeltest.New(t, modeltest.Options{})
 	var packed, again bytes.Buffer
 	if err := b.Pack(&packed); err != nil {
 		t.Fatal(err)
@@ -487,10 +438,7 @@ func TestNothingIsAllocatedAFrame(t *testing.T) {
 }
 
 func FuzzDecodeManifest(f *testing.F) {
-	b, _, _, err := newBundle(f, 1, nil)
-	if err != nil {
-		f.Fatal(err)
-	}
+	b := modeltest.New(f, modeltest.Options{})
 	data, err := os.ReadFile(filepath.Join(b.Path, bundle.ManifestFile))
 	if err != nil {
 		f.Fatal(err)
