@@ -58,7 +58,7 @@ var (
 	binD      = raster.V(0.70, 0.36, 0)
 	tray      = raster.V(-0.64, 0.06, 0)
 	box       = raster.V(0.64, 0.05, 0)
-	screen    = raster.V(0, 0.64, 0.27)
+	screen    = raster.V(0, 0.62, 0.15)
 )
 
 // action is one class: how it moves, where, with which tool or part, and how long it takes at speed 1.

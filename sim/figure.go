@@ -19,11 +19,13 @@ func newFigure(w *Worker) figure {
 	shirt := raster.Material{Base: w.shirt}
 	skin := raster.Material{Base: w.skin}
 	f.torso = lathe(shirt, 10,
-		raster.Ring{Z: -0.20, RX: 0.17, RY: 0.12}, raster.Ring{Z: 0.05, RX: 0.16, RY: 0.11}, raster.Ring{Z: 0.28, RX: 0.21, RY: 0.13},
-		raster.Ring{Z: 0.38, RX: 0.20, RY: 0.11}, raster.Ring{Z: 0.43, RX: 0.07, RY: 0.06})
-	f.torso.Lathe(raster.V(0, 0, 0.42), 8, skin, raster.Ring{Z: 0, RX: 0.055, RY: 0.055}, raster.Ring{Z: 0.09, RX: 0.05, RY: 0.05})
+		raster.Ring{Z: -0.20, RX: 0.17, RY: 0.12}, raster.Ring{Z: 0.05, RX: 0.16, RY: 0.115}, raster.Ring{Z: 0.30, RX: 0.205, RY: 0.13},
+		raster.Ring{Z: 0.40, RX: 0.20, RY: 0.11}, raster.Ring{Z: 0.46, RX: 0.07, RY: 0.06})
+	f.torso.Lathe(raster.V(0, 0, 0.42), 8, skin, raster.Ring{Z: 0, RX: 0.058, RY: 0.058}, raster.Ring{Z: 0.16, RX: 0.052, RY: 0.055})
 	// A safety vest's bands.
-	f.torso.Lathe(raster.V(0, 0, 0.10), 10, plain(0.85, 0.9, 0.25), raster.Ring{Z: 0, RX: 0.172, RY: 0.122}, raster.Ring{Z: 0.05, RX: 0.182, RY: 0.126})
+	vest := plain(0.85, 0.9, 0.25)
+	f.torso.Lathe(raster.V(0, 0, 0.10), 10, vest, raster.Ring{Z: 0, RX: 0.176, RY: 0.126}, raster.Ring{Z: 0.05, RX: 0.186, RY: 0.130})
+	f.torso.Lathe(raster.V(0, 0, 0.22), 10, vest, raster.Ring{Z: 0, RX: 0.198, RY: 0.133}, raster.Ring{Z: 0.05, RX: 0.207, RY: 0.137})
 	f.head = new(raster.Mesh)
 	f.head.Ball(raster.V(0, 0, 0), 0.085, 0.10, 0.12, 10, 6, skin)
 	f.head.Ball(raster.V(0, -0.01, 0.04), 0.098, 0.115, 0.10, 10, 4, plain(0.92, 0.92, 0.90))
@@ -81,15 +83,15 @@ func (f *figure) draw(t *raster.Target, s *state, own bool) {
 		t.Draw(f.legs, raster.Pose{R: raster.Euler(s.body.yaw, 0, 0), T: raster.V(s.body.x, s.body.y-0.02, 0)})
 		d := s.gaze.Sub(s.eye)
 		yaw, pitch := math.Atan2(-d.X, d.Y), math.Atan2(d.Z, math.Hypot(d.X, d.Y))
-		head := raster.Pose{R: raster.Euler(yaw, pitch+0.45, s.headRoll), T: s.eye}
-		head.T = head.Apply(raster.V(0, -0.08, -0.03))
+		head := raster.Pose{R: raster.Euler(yaw, 0.6*pitch, s.headRoll), T: s.eye}
+		head.T = torso.Apply(raster.V(0, 0.03, 0.62))
 		t.Draw(f.head, head)
 	}
 	for i := range 2 {
 		side := 1 - 2*float64(i)
 		hand := s.hand[i].pose()
 		wrist := hand.Apply(raster.V(0, -0.075, 0))
-		shoulder := torso.Apply(raster.V(side*0.22, 0, 0.36))
+		shoulder := torso.Apply(raster.V(side*0.22, 0, 0.39))
 		elbow := f.elbow(shoulder, wrist, s.body.yaw, side)
 		t.Draw(f.upper, limb(shoulder, elbow))
 		t.Draw(f.joint, raster.At(shoulder))

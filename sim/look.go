@@ -41,7 +41,6 @@ var (
 	fineDots    = raster.Dots(6, 0.65)
 	rings       = raster.Rings(3)
 	lattice     = raster.Grid(4, 0.25)
-	speckle     = raster.Speckle(1, 0.9)
 	text        = raster.Bars(2, 9)
 )
 

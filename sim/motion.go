@@ -2,7 +2,6 @@ package sim
 
 import (
 	"math"
-	"math/rand/v2"
 
 	"tandem/sim/internal/raster"
 )
@@ -97,10 +96,10 @@ var toolHome = [tools]raster.Vec{
 	driver:  raster.V(0.36, 0.38, 0.20),
 	mallet:  raster.V(0.47, 0.30, 0.10),
 	scanner: raster.V(0.26, 0.40, 0.12),
-	cloth:   raster.V(-0.36, 0.30, 0.02),
+	cloth:   raster.V(-0.40, 0.26, 0.040),
 	brush:   raster.V(-0.47, 0.36, 0.12),
 	spanner: raster.V(-0.52, 0.28, 0.10),
-	can:     raster.V(-0.26, 0.42, 0.10),
+	can:     raster.V(0.16, 0.47, 0.10),
 }
 
 // aim returns what the worker wants sec seconds into a step of secs. b is where the body is.
@@ -154,13 +153,10 @@ func follow(m, o raster.Vec) body {
 
 // idle does nothing in one of several ways.
 func (p *performer) idle(a *aim, s *step, sec, secs float64, b body) {
-	rng := rand.New(rand.NewPCG(s.variant, 7))
-	kind := rng.IntN(3)
-	phase := 6.3 * rng.Float64()
-	toSide := 1.0
-	if rng.IntN(2) == 0 {
-		toSide = -1
-	}
+	// The step's random bits choose; drawing asks again for every picture and must get the same answer.
+	kind := s.variant % 3
+	phase := 2 * math.Pi * float64(s.variant>>32) / (1 << 32)
+	toSide := 1 - 2*float64(s.variant>>8&1)
 	if s.part >= 0 {
 		a.held.part = s.part + 1
 		kind = 0
@@ -270,7 +266,7 @@ func (p *performer) tap(a *aim, sec, u float64) {
 	side := p.side()
 	push := 0.03 * math.Max(0, math.Sin(2*math.Pi*1.4*sec))
 	x := 0.10 * math.Sin(1.9*sec)
-	a.main = hold(x+side*0.02, 0.50+push, 0.30).turned(0, 0.45, 0)
+	a.main = hold(x+side*0.03, 0.48+push, 0.17).turned(0, 0.3, 0)
 	a.off = hold(-side*0.24, 0.04, 0.04).turned(-side*0.25, 0, 0)
 	a.look = screen.Add(raster.V(0, 0, 0.03))
 	if u > 0.9 {

@@ -9,6 +9,7 @@ import (
 type step struct {
 	action     int
 	start, end int // frames, half-open
+	whole      int // frames that it would take if the take didn't end
 	part       int // look of the part in hand, taken or brought; -1 for none
 	variant    uint64
 	before     assembly
@@ -53,15 +54,18 @@ func planBuiltin(cfg *Config, w *Worker, index int) []step {
 	var steps []step
 	at := 0
 	for _, t := range tasks(newRand(cfg.Seed, index, "process"), w, cfg.Length.Seconds()) {
-		end := min(at+max(1, int(math.Round(t.secs*cfg.FPS))), n)
+		whole := max(1, int(math.Round(t.secs*cfg.FPS)))
+		end := min(at+whole, n)
 		if end == at {
 			break
 		}
-		steps = append(steps, step{action: t.action, start: at, end: end, part: t.part})
+		steps = append(steps, step{action: t.action, start: at, end: end, whole: whole, part: t.part})
 		at = end
 	}
 	// Rounding may leave the last frames over.
-	steps[len(steps)-1].end = n
+	last := &steps[len(steps)-1]
+	last.end = n
+	last.whole = max(last.whole, n-last.start)
 	return steps
 }
 
@@ -77,13 +81,14 @@ func planProcess(cfg *Config, v *vocabulary, p *Process) []step {
 		at := 0
 		if k := len(steps); k > 0 {
 			at = steps[k-1].end
-			if steps[k-1].action == a {
-				steps[k-1].end = max(at, min(end, n))
+			if prev := &steps[k-1]; prev.action == a {
+				prev.whole = max(prev.whole, end-prev.start)
+				prev.end = max(at, min(end, n))
 				return
 			}
 		}
-		if end = min(end, n); end > at {
-			steps = append(steps, step{action: a, start: at, end: end, part: v.actions[a].part})
+		if min(end, n) > at {
+			steps = append(steps, step{action: a, start: at, end: min(end, n), whole: end - at, part: v.actions[a].part})
 		}
 	}
 	for _, s := range p.Steps {

@@ -15,14 +15,26 @@ func toolMesh(t tool, finish int) *raster.Mesh {
 			raster.Ring{Z: 0.26, RX: 0.058, RY: 0.058}, raster.Ring{Z: 0.30, RX: 0.035, RY: 0.035})
 	case mallet:
 		m.Box(raster.V(0, 0.12, -0.015), 0.028, 0.30, 0.028, plain(0.55, 0.36, 0.18))
-		head := raster.Material{Base: f.bright, Second: f.dark, Pattern: bands}
+		head := raster.Material{Base: f.bright.Mix(rgb(1, 1, 1), 0.8), Second: f.dark.Mix(rgb(0.6, 0, 0), 0.7), Pattern: bands}
 		m.Cylinder(raster.V(0, 0.26, -0.10), 0.055, 0.20, 10, head)
 	case scanner:
 		m.Box(raster.V(0, 0.02, -0.06), 0.04, 0.05, 0.09, plain(0.15, 0.15, 0.17))
 		m.Box(raster.V(0, 0.06, 0.02), 0.085, 0.19, 0.07, raster.Material{Base: f.bright.Mix(rgb(1, 1, 1), 0.4), Second: rgb(0.2, 0.2, 0.25), Pattern: longStripes})
 	case cloth:
-		c := raster.Material{Base: f.bright.Mix(rgb(1, 1, 1), 0.6), Second: f.dark.Mix(f.bright, 0.5), Pattern: lattice}
-		m.Lathe(raster.V(0, 0.02, -0.032), 12, c, raster.Ring{Z: 0, RX: 0.16, RY: 0.12}, raster.Ring{Z: 0.022, RX: 0.15, RY: 0.11}, raster.Ring{Z: 0.05, RX: 0.06, RY: 0.05})
+		// A folded rag with a border: strips that go up and down.
+		light, border := raster.Material{Base: f.bright.Mix(rgb(1, 1, 1), 0.85)}, raster.Material{Base: f.dark.Mix(rgb(0.1, 0.2, 0.5), 0.6)}
+		const strips, width = 6, 0.045
+		for i := range strips {
+			lo, hi, mat := -0.034, -0.010, light
+			if i%2 == 1 {
+				lo, hi = hi, lo
+			}
+			if i%3 == 1 {
+				mat = border
+			}
+			y := -0.12 + width*float64(i)
+			m.Quad(raster.V(-0.17, y, lo), raster.V(0.34, 0, 0), raster.V(0.01, width, hi-lo), 1, 1, mat)
+		}
 	case brush:
 		m.Box(raster.V(0, 0.06, 0), 0.035, 0.22, 0.025, raster.Material{Base: f.bright, Second: f.dark, Pattern: diagonal})
 		m.Box(raster.V(0, 0.14, -0.07), 0.14, 0.06, 0.07, raster.Material{Base: f.dark, Second: f.bright, Pattern: fineStripes})

@@ -57,6 +57,9 @@ func (s *Scene) Render(ctx context.Context, dir string, progress func(pictures i
 			return nil, fmt.Errorf("render take %s, camera %s: %w", s.spec.Name, s.cfg.Cameras[i].ID, err)
 		}
 	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("render take %s: %w", s.spec.Name, err)
+	}
 	if err := s.writeTruth(tmp); err != nil {
 		return nil, fmt.Errorf("render take %s: %w", s.spec.Name, err)
 	}
@@ -74,12 +77,12 @@ func (s *Scene) Render(ctx context.Context, dir string, progress func(pictures i
 func (s *Scene) film(ctx context.Context, dir string, i int, c *cell, progress func(int)) (err error) {
 	cam := &s.cfg.Cameras[i]
 	tc := &s.take.Cameras[i]
-	sn, pix, err := newSensor(s, cam)
+	sn, err := newSensor(s, cam)
 	if err != nil {
 		return err
 	}
 	defer sn.Close()
-	st := newStudio(s, c, cam, pix)
+	st := newStudio(s, c, cam, sn.pix)
 	path := filepath.Join(dir, tc.Video)
 	w, err := gocv.VideoWriterFile(path, "mp4v", cam.FPS, cam.Width, cam.Height, true)
 	if err != nil {
@@ -96,7 +99,7 @@ func (s *Scene) film(ctx context.Context, dir string, i int, c *cell, progress f
 			return err
 		}
 		t := float64(shot.at-s.take.StartNS) / 1e9
-		dx, dy := st.shoot(t, egoExposure)
+		dx, dy := st.shoot(t, sn.gain, egoExposure)
 		if err := sn.develop(t, shot.index, dx, dy); err != nil {
 			return err
 		}

@@ -122,7 +122,7 @@ func (s *Scene) animate() {
 		t := float64(i) / tickHz
 		k := s.stepAt(t)
 		st := &s.steps[k]
-		want := s.perform.aim(st, t-s.secs(st.start), s.secs(st.end-st.start), s.bodies[max(i-1, 0)])
+		want := s.perform.aim(st, t-s.secs(st.start), s.secs(st.whole), s.bodies[max(i-1, 0)])
 		b := want.body
 		if i == 0 {
 			at.jump(raster.V(b.x, b.y, 0))
@@ -134,7 +134,7 @@ func (s *Scene) animate() {
 	for i := range n {
 		t := float64(i)/tickHz + gazeLead
 		st := &s.steps[s.stepAt(t)]
-		want := s.perform.aim(st, t-s.secs(st.start), s.secs(st.end-st.start), s.bodies[i])
+		want := s.perform.aim(st, t-s.secs(st.start), s.secs(st.whole), s.bodies[i])
 		if i == 0 {
 			look.jump(want.look)
 		}
@@ -182,7 +182,7 @@ func (s *Scene) stepAt(t float64) int {
 // hands returns the aim of step k at t seconds with the hands on their way from where the step before left them.
 func (s *Scene) hands(k int, t float64) aim {
 	st := &s.steps[k]
-	sec, secs := t-s.secs(st.start), s.secs(st.end-st.start)
+	sec, secs := t-s.secs(st.start), s.secs(st.whole)
 	a := s.perform.aim(st, sec, secs, s.bodyAt(t))
 	if k == 0 {
 		return a

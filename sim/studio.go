@@ -2,6 +2,7 @@ package sim
 
 import (
 	"math"
+	"slices"
 
 	"tandem/sim/internal/raster"
 )
@@ -23,16 +24,17 @@ func newStudio(s *Scene, c *cell, cam *Camera, pix []uint32) *studio {
 	st := &studio{scene: s, cell: c, ego: cam.ID == "ego"}
 	switch cam.ID {
 	case "exo1":
-		l := raster.NewLens(cam.Width, cam.Height, 1.06, 0)
-		l.Aim(raster.V(-1.10, 1.58, 1.00), raster.V(0.03, 0.13, 0.10), 0)
+		l := raster.NewLens(cam.Width, cam.Height, 1.02, 0)
+		l.Aim(raster.V(-1.05, 1.62, 1.22), raster.V(0.03, 0.08, 0.12), 0)
 		st.target = raster.NewTarget(l, pix)
 	case "exo2":
 		l := raster.NewLens(cam.Width, cam.Height, 1.10, 0.02)
-		l.Aim(raster.V(0.78, 0.98, 1.42), raster.V(0.03, 0.22, 0.02), 0)
+		l.Aim(raster.V(1.28, 0.44, 1.42), raster.V(-0.05, 0.12, 0.06), 0)
 		st.target = raster.NewTarget(l, pix)
 	default:
 		st.target = raster.NewTarget(raster.NewLens(cam.Width, cam.Height, 1.85, 0.25), pix)
 		st.target.Mono = true
+		st.target.Curve = egoCurve()
 	}
 	st.light()
 	if !st.ego {
@@ -48,6 +50,7 @@ func (st *studio) light() {
 	warm := between(rng, -0.03, 0.03)
 	st.target.Light = raster.Light{
 		Ambient: 0.42 * level, Key: 0.48 * level, Fill: 0.22 * level,
+		Gain: 1,
 		Dir:  raster.V(between(rng, -0.45, -0.25), between(rng, 0.15, 0.35), 1).Unit(),
 		Tint: raster.RGB{R: 1 + warm, G: 1, B: 1 - warm},
 	}
@@ -83,15 +86,26 @@ func (st *studio) background() {
 	for _, p := range st.cell.fixed {
 		st.target.Draw(p.mesh, p.pose)
 	}
-	st.backDepth = append([]float32(nil), st.target.Depth...)
+	st.backDepth = slices.Clone(st.target.Depth)
 }
 
-// shoot draws the cell as the camera sees it t seconds into the take. For the ego camera it returns by how many pixels the picture's middle
-// moves within blur seconds.
-func (st *studio) shoot(t, blur float64) (dx, dy float64) {
+// egoCurve brightens the dark, as small sensors are tuned, and clips above.
+func egoCurve() *raster.Curve {
+	var c raster.Curve
+	for i := range c {
+		c[i] = uint8(min(255*math.Pow(float64(i)/2/255, 0.88), 255))
+	}
+	return &c
+}
+
+// shoot draws the cell as the camera sees it t seconds into the take, with the given gain for the ego camera. For that one it returns by how
+// many pixels the picture's middle moves within blur seconds.
+func (st *studio) shoot(t, gain, blur float64) (dx, dy float64) {
 	s := st.scene.at(t)
 	tg := st.target
+	tg.Light.Gain = 1
 	if st.ego {
+		tg.Light.Gain = gain
 		tg.Lens.Aim(s.eye, s.gaze, s.headRoll)
 		next := st.scene.at(t + blur)
 		d := tg.Lens.R.Apply(next.gaze.Sub(next.eye))
@@ -158,7 +172,7 @@ func (st *studio) assembly(s *state) {
 			tg.Draw(c.parts[p-1], s.aim.asm.Times(raster.At(slotAt[i])))
 		}
 	}
-	if s.asm.screws {
+	if s.asm.screws && s.asm.part[slots-1] > 0 {
 		tg.Draw(c.screw, s.aim.asm.Times(raster.At(raster.V(0, 0, s.asm.height()))))
 	}
 }

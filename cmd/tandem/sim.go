@@ -92,7 +92,7 @@ func (f *simFlags) config() (sim.Config, error) {
 		return cfg, usagef("--takes %d: want 1 to 100000", f.takes)
 	case f.first < 1:
 		return cfg, usagef("--first %d: want 1 or more", f.first)
-	case f.minutes < 0 || f.minutes > 360:
+	case !(f.minutes >= 0 && f.minutes <= 360):
 		return cfg, usagef("--minutes %g: want 0 to 360", f.minutes)
 	case f.parallel < 0:
 		return cfg, usagef("--parallel %d: want 0 or more", f.parallel)

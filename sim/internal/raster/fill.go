@@ -40,21 +40,21 @@ func (t *Target) face(a, b, c *point, mat *Material, r *ramp, uv *[3][2]float32)
 		return
 	}
 	inv := 1 / area
-	f := filler{t: t, z: newPlane(a, b, c, a.q, b.q, c.q, inv)}
-	switch {
-	case mat.Blend != Opaque:
-		f.run = (*filler).blend
-		f.kind = mat.Blend
-		f.tone = r.tone[:]
-	case mat.Pattern == nil:
-		f.run = (*filler).plain
-		f.tone = r.tone[:]
-	default:
-		f.run = (*filler).patterned
-		f.tone = r.tone[:]
-		f.u = newPlane(a, b, c, float64(uv[0][0])*a.q, float64(uv[1][0])*b.q, float64(uv[2][0])*c.q, inv)
-		f.v = newPlane(a, b, c, float64(uv[0][1])*a.q, float64(uv[1][1])*b.q, float64(uv[2][1])*c.q, inv)
+	f := &t.fill
+	f.z = newPlane(a, b, c, a.q, b.q, c.q, inv)
+	f.tone = &r.tone
+	f.blend = mat.Blend
+	f.tex = nil
+	if mat.Pattern != nil && mat.Blend == Opaque {
 		f.pick(mat.Pattern, uv, area)
+		qa, qb, qc := a.q, b.q, c.q
+		// Where depth hardly changes over the face, the pattern is linear over the picture.
+		if f.flat = max(qa, qb, qc) < 1.12*min(qa, qb, qc); f.flat {
+			qa, qb, qc = 1, 1, 1
+		}
+		k := float64(f.scale)
+		f.u = newPlane(a, b, c, k*float64(uv[0][0])*qa, k*float64(uv[1][0])*qb, k*float64(uv[2][0])*qc, inv)
+		f.v = newPlane(a, b, c, k*float64(uv[0][1])*qa, k*float64(uv[1][1])*qb, k*float64(uv[2][1])*qc, inv)
 	}
 	// The long edge runs from top to bot; the middle vertex lies left or right of it.
 	long := slope(top, bot)
@@ -71,15 +71,31 @@ func (t *Target) face(a, b, c *point, mat *Material, r *ramp, uv *[3][2]float32)
 				xl, xr = xr, xl
 			}
 			x0, x1 := max(pixel(xl), 0), min(pixel(xr), w)
-			if x0 < x1 {
-				f.run(&f, x0, x1, y)
+			if x0 >= x1 {
+				continue
+			}
+			o := y * w
+			depth, pix := t.Depth[o+x0:o+x1], t.Pix[o+x0:o+x1]
+			switch {
+			case f.tex != nil && f.flat:
+				f.patternedFlat(depth, pix, x0, y)
+			case f.tex != nil:
+				f.patterned(depth, pix, x0, y)
+			case f.blend == Opaque:
+				f.plain(depth, pix, x0, y)
+			default:
+				f.translucent(depth, pix, x0, y)
 			}
 		}
 	}
 }
 
 // pixel returns the first pixel whose centre is not left of (above) x.
-func pixel(x float64) int { return int(math.Ceil(max(min(x, 1e6), -1e6) - 0.5)) }
+// Turned round, rounding up is the rounding down that a conversion does for numbers above 0. Everything drawn lies within ±far.
+func pixel(x float64) int {
+	const far = 1 << 24
+	return far - int(far+0.5-x)
+}
 
 func slope(p, q *point) float64 {
 	if q.y == p.y {
@@ -88,16 +104,15 @@ func slope(p, q *point) float64 {
 	return (q.x - p.x) / (q.y - p.y)
 }
 
-// filler fills the rows of one face.
+// filler is what the rows of one face have in common.
 type filler struct {
-	t       *Target
-	run     func(f *filler, x0, x1, y int)
 	z, u, v plane
-	tone    []uint32
-	tex     []uint8
+	tone    *[16]uint32
+	tex     []uint8 // nil for plain faces
 	bits    uint
 	scale   float32
-	kind    Blend
+	blend   Blend
+	flat    bool // the pattern needs no perspective
 }
 
 // pick chooses the pattern's size at which one of its dots covers about one pixel.
@@ -116,11 +131,9 @@ func (f *filler) pick(p *Pattern, uv *[3][2]float32, area float64) {
 	f.scale = 1 / float32(int(1)<<level)
 }
 
-func (f *filler) plain(x0, x1, y int) {
-	o := y * f.t.Lens.W
-	depth := f.t.Depth[o+x0 : o+x1]
-	pix := f.t.Pix[o+x0 : o+x1][:len(depth)]
-	z, dz := float32(f.z.at(x0, y)), float32(f.z.dx)
+func (f *filler) plain(depth []float32, pix []uint32, x, y int) {
+	pix = pix[:len(depth)]
+	z, dz := float32(f.z.at(x, y)), float32(f.z.dx)
 	c := f.tone[0]
 	for i, d := range depth {
 		if z > d {
@@ -131,15 +144,13 @@ func (f *filler) plain(x0, x1, y int) {
 	}
 }
 
-func (f *filler) patterned(x0, x1, y int) {
-	o := y * f.t.Lens.W
-	depth := f.t.Depth[o+x0 : o+x1]
-	pix := f.t.Pix[o+x0 : o+x1][:len(depth)]
-	z, dz := float32(f.z.at(x0, y)), float32(f.z.dx)
-	u, du := float32(f.u.at(x0, y))*f.scale, float32(f.u.dx)*f.scale
-	v, dv := float32(f.v.at(x0, y))*f.scale, float32(f.v.dx)*f.scale
-	tex, bits, mask := f.tex, f.bits, int32(1)<<f.bits-1
-	tone := (*[16]uint32)(f.tone)
+func (f *filler) patterned(depth []float32, pix []uint32, x, y int) {
+	pix = pix[:len(depth)]
+	z, dz := float32(f.z.at(x, y)), float32(f.z.dx)
+	u, du := float32(f.u.at(x, y)), float32(f.u.dx)
+	v, dv := float32(f.v.at(x, y)), float32(f.v.dx)
+	tex, bits, tone := f.tex, f.bits, f.tone
+	mask := int32(1)<<bits - 1
 	for i, d := range depth {
 		if z > d {
 			w := 1 / z
@@ -153,15 +164,32 @@ func (f *filler) patterned(x0, x1, y int) {
 	}
 }
 
-func (f *filler) blend(x0, x1, y int) {
-	o := y * f.t.Lens.W
-	depth := f.t.Depth[o+x0 : o+x1]
-	pix := f.t.Pix[o+x0 : o+x1][:len(depth)]
-	z, dz := float32(f.z.at(x0, y)), float32(f.z.dx)
+// patternedFlat counts in 1/65536 of a dot.
+func (f *filler) patternedFlat(depth []float32, pix []uint32, x, y int) {
+	pix = pix[:len(depth)]
+	z, dz := float32(f.z.at(x, y)), float32(f.z.dx)
+	u, du := int32(int64(f.u.at(x, y)*65536)), int32(f.u.dx*65536)
+	v, dv := int32(int64(f.v.at(x, y)*65536)), int32(f.v.dx*65536)
+	tex, bits, tone := f.tex, f.bits, f.tone
+	mask := int32(1)<<bits - 1
+	for i, d := range depth {
+		if z > d {
+			depth[i] = z
+			pix[i] = tone[tex[v>>16&mask<<bits|u>>16&mask]&15]
+		}
+		z += dz
+		u += du
+		v += dv
+	}
+}
+
+func (f *filler) translucent(depth []float32, pix []uint32, x, y int) {
+	pix = pix[:len(depth)]
+	z, dz := float32(f.z.at(x, y)), float32(f.z.dx)
 	for i, d := range depth {
 		if z > d {
 			p := pix[i]
-			if f.kind == Shade {
+			if f.blend == Shade {
 				pix[i] = p>>1&0x7f7f7f + p>>2&0x3f3f3f
 			} else {
 				pix[i] = p - p>>2&0x3f3f3f + 0x3f3f3f

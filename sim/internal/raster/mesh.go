@@ -128,6 +128,7 @@ func (m *Mesh) Crate(c Vec, dx, dy, dz float64, mat, inside Material) *Mesh {
 	m.Quad(V(x1, y1, z0), ny, z, 1, 1, inside)
 	m.Quad(V(x0, y0, z0), y, z, 1, 1, inside)
 	m.Quad(V(x0, y0, z0+0.002), x, y, 1, 1, inside)
+	m.Quad(V(x0, y0, z0), y, x, 1, 1, mat)
 	return m
 }
 

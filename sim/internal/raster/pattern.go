@@ -89,12 +89,6 @@ func Rings(n float64) *Pattern {
 	return NewPattern(func(u, v float64) float64 { return square(2 * n * math.Hypot(u-0.5, v-0.5)) })
 }
 
-// Speckle is noise of the given amplitude around the middle tone, for matt surfaces.
-func Speckle(seed uint64, amplitude float64) *Pattern {
-	rng := rand.New(rand.NewPCG(seed, 0x5eed))
-	return NewPattern(func(_, _ float64) float64 { return 0.5 + amplitude*(rng.Float64()-0.5) })
-}
-
 // Bars is a screen of text: rows of random words.
 func Bars(seed uint64, rows int) *Pattern {
 	rng := rand.New(rand.NewPCG(seed, 0xba55))

@@ -9,9 +9,13 @@ const near = 0.04
 // Light is a lamp far away with light from everywhere around it.
 type Light struct {
 	Ambient, Key, Fill float64
-	Dir                Vec // towards the lamp, of length 1
-	Tint               RGB // colour of all light
+	Dir                Vec     // towards the lamp, of length 1
+	Tint               RGB     // colour of all light
+	Gain               float64 // of the camera, for what glows too
 }
+
+// Curve is a monochrome camera's response: what it makes of each brightness, in steps of half a grey level.
+type Curve [1024]uint8
 
 // Target is a picture being drawn. Pixels are 0xRRGGBB in rows from the top left; Depth holds 1/distance, 0 for infinitely far.
 // A Target is not safe for concurrent use.
@@ -19,11 +23,13 @@ type Target struct {
 	Lens  Lens
 	Light Light
 	Mono  bool // colours become grey by luminance, the same value in all channels
+	Curve *Curve
 	Pix   []uint32
 	Depth []float32
 
 	pts   []point
 	ramps []ramp
+	fill  filler
 }
 
 // ramp holds a material's sixteen lit tones for one direction of its surface.
@@ -38,7 +44,7 @@ func NewTarget(l Lens, pix []uint32) *Target {
 	if pix == nil {
 		pix = make([]uint32, n)
 	}
-	return &Target{Lens: l, Pix: pix[:n], Depth: make([]float32, n), Light: Light{Ambient: 1, Tint: RGB{1, 1, 1}}}
+	return &Target{Lens: l, Pix: pix[:n], Depth: make([]float32, n), Light: Light{Ambient: 1, Tint: RGB{1, 1, 1}, Gain: 1}}
 }
 
 // Clear fills the picture with one colour, infinitely far away.
@@ -131,11 +137,14 @@ func (t *Target) shade(r *ramp, mat *Material, lit float64) {
 
 // pack lights a colour and packs it.
 func (t *Target) pack(c RGB, lit float64) uint32 {
-	k := 255 * lit
+	k := 255 * lit * t.Light.Gain
 	r, g, b := c.R*k*t.Light.Tint.R, c.G*k*t.Light.Tint.G, c.B*k*t.Light.Tint.B
 	if t.Mono {
-		y := uint32(min(0.299*r+0.587*g+0.114*b, 255))
-		return y * 0x010101
+		y := 0.299*r + 0.587*g + 0.114*b
+		if t.Curve != nil {
+			return uint32(t.Curve[int(min(2*y, float64(len(t.Curve)-1)))]) * 0x010101
+		}
+		return uint32(min(y, 255)) * 0x010101
 	}
 	return uint32(min(r, 255))<<16 | uint32(min(g, 255))<<8 | uint32(min(b, 255))
 }
