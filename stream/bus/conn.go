@@ -26,6 +26,8 @@ type Config struct {
 	Name string
 	// Credentials is a .creds file (JWT and key), NKey a file with a seed; at most one of them.
 	Credentials, NKey string
+	// User and Password, where the URL doesn't hold them.
+	User, Password string
 	// TLSCert and TLSKey are the client's certificate, TLSCA the authorities to trust instead of the system's.
 	TLSCert, TLSKey, TLSCA string
 	// Domain is the JetStream domain to talk to; empty for the server's own.
@@ -86,6 +88,9 @@ func Connect(ctx context.Context, cfg Config) (*Conn, error) {
 		}
 		if ctx.Err() != nil {
 			err = ctx.Err()
+		}
+		if errors.Is(err, nats.ErrAuthorization) {
+			return nil, fmt.Errorf("connect to NATS %s: %w: check the user, credentials or nkey", where, err)
 		}
 		return nil, fmt.Errorf("connect to NATS %s: %w: is it running there? 'tandem hub' starts one", where, err)
 	}
@@ -168,12 +173,15 @@ func (cfg Config) options(c *Conn, dialer *dialer) ([]nats.Option, error) {
 		nats.ClosedHandler(func(*nats.Conn) { close(c.closed) }),
 	}
 	if cfg.InProcess != nil {
-		opts = append(opts, nats.InProcessServer(cfg.InProcess.ns))
+		opts = append(opts, nats.InProcessServer(inProcess{cfg.InProcess.ns}))
 	} else {
 		opts = append(opts, nats.SetCustomDialer(dialer))
 	}
 	if cfg.Credentials != "" && cfg.NKey != "" {
 		return nil, errors.New("both a credentials file and an nkey are given: choose one")
+	}
+	if cfg.User != "" {
+		opts = append(opts, nats.UserInfo(cfg.User, cfg.Password))
 	}
 	if cfg.Credentials != "" {
 		opts = append(opts, nats.UserCredentials(cfg.Credentials))

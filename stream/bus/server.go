@@ -61,6 +61,7 @@ type Server struct {
 	ns    *server.Server
 	log   *serverLog
 	lock  *os.File
+	dir   string
 	store int64
 	close sync.Once
 }
@@ -81,7 +82,7 @@ func StartServer(ctx context.Context, cfg ServerConfig) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{lock: lock, log: &serverLog{log: cfg.Logger}}
+	s := &Server{lock: lock, dir: opts.StoreDir, log: &serverLog{log: cfg.Logger}}
 	if s.log.log == nil {
 		s.log.log = slog.Default()
 	}
@@ -146,6 +147,18 @@ func (s *Server) MonitorURL() string {
 
 // MaxStore is the bound on the disk that the streams take together, in bytes.
 func (s *Server) MaxStore() int64 { return s.store }
+
+// Check returns an error when the server no longer does its work: it has stopped by itself, or switched JetStream off, as
+// it does when the disk is full or broken.
+func (s *Server) Check() error {
+	if !s.ns.Running() {
+		return errors.New("nats server: it has stopped by itself")
+	}
+	if !s.ns.JetStreamEnabled() {
+		return fmt.Errorf("nats server: JetStream has been switched off: is the disk of %s full or broken?", s.dir)
+	}
+	return nil
+}
 
 // Close stops the server and waits until it is gone. Connections in the process should be closed before. It may be
 // called more than once.

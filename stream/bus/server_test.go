@@ -139,7 +139,9 @@ func TestServerWithConfigFile(t *testing.T) {
 		t.Errorf("monitor %q", s.MonitorURL())
 	}
 	_, err = Connect(testContext(t), Config{URLs: []string{s.URL()}, Logger: quiet})
-	oneLine(t, err, "Authorization Violation")
+	oneLine(t, err, "Authorization Violation", "check the user")
+	_, err = Connect(testContext(t), Config{InProcess: s, Logger: quiet})
+	oneLine(t, err, "in this process", "Authorization Violation", "check the user")
 	c := connect(t, Config{URLs: []string{strings.Replace(s.URL(), "://", "://secret@", 1)}})
 	if err := EnsureStreams(testContext(t), c.JetStream(), StreamsConfig{Store: s.MaxStore()}); err != nil {
 		t.Fatal(err)
