@@ -74,6 +74,10 @@ func (a *Agent) Run(ctx context.Context, sources <-chan Source) (err error) {
 		return err
 	}
 	defer conn.Close()
+	// On an external server nobody else may have made the streams yet; existing ones are left as they are.
+	if err := bus.EnsureStreams(ctx, conn.JetStream(), bus.StreamsConfig{}); err != nil {
+		return err
+	}
 	publisher, err := bus.NewPublisher(conn, bus.PublisherConfig{Logger: a.log})
 	if err != nil {
 		return err

@@ -81,6 +81,10 @@ func (t *Trainer) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer conn.Close()
+	// On an external server nobody else may have made the streams yet; existing ones are left as they are.
+	if err := bus.EnsureStreams(ctx, conn.JetStream(), bus.StreamsConfig{}); err != nil {
+		return err
+	}
 	releases, err := bus.OpenReleases(ctx, conn.JetStream())
 	if err != nil {
 		return err
