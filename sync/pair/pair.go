@@ -98,17 +98,19 @@ type Config struct {
 
 // Joiner joins one rig with any number of exo cameras. It holds no goroutine and no clock: the caller pushes samples,
 // asks WantsEgo and WantsExo before, and takes the rows that are ready with Next. Samples of a stream come in the order
-// of time; one that goes back is refused with an error and counted.
+// of time; one that goes back is refused with an error and counted. Only a new ego take may begin earlier than the last
+// one, once no ego sample waits.
 //
-// An ego sample is decided on a camera when the camera's stream has passed it by MaxDt, so that a nearer sample can no
+// An ego sample is decided on a camera when the camera's stream has reached its time, so that a nearer sample can no
 // longer come, or when Expire gives the camera up. Within that rule the result does not depend on the order in which
-// the streams arrive.
+// the streams arrive. With rows taken as they are ready, one of the streams always has room, however small the buffers.
 type Joiner struct {
 	cfg     Config
 	maxDt   int64
 	ego     queue
 	exo     []track
-	lastEgo int64 // time of the newest ego sample, valid once hasEgo
+	take    string // of the newest ego sample
+	lastEgo int64  // time of the newest ego sample, valid once hasEgo
 	hasEgo  bool
 	matches []Match
 	back    uint64
@@ -116,7 +118,8 @@ type Joiner struct {
 
 type track struct {
 	queue
-	passed  int64 // the stream has passed this time; valid once started
+	newest  Sample // without features; valid once started
+	passed  int64  // nothing of an earlier time comes any more; valid once started
 	started bool
 	expired int64 // ego samples up to here have been given up; valid once given
 	given   bool
@@ -156,39 +159,53 @@ func (j *Joiner) WantsExo(i int) bool {
 	return !j.exo[i].full()
 }
 
+// LastEgo returns the time of the newest ego sample, and false before the first.
+func (j *Joiner) LastEgo() (int64, bool) { return j.lastEgo, j.hasEgo }
+
 // Ego pushes the rig's next sample. The joiner keeps s.Features.
 func (j *Joiner) Ego(s Sample) error {
 	if j.hasEgo && s.Time < j.lastEgo {
-		j.back++
-		return fmt.Errorf("pair: ego sample %s/%d at %d ns goes back %d ns", s.Take, s.Seq, s.Time, j.lastEgo-s.Time)
+		if j.ego.n > 0 || s.Take == j.take {
+			j.back++
+			return fmt.Errorf("pair: ego sample %s/%d at %d ns goes back %d ns", s.Take, s.Seq, s.Time, j.lastEgo-s.Time)
+		}
+		for i := range j.exo {
+			j.exo[i].given = false // what was given up was of another time
+		}
 	}
 	if !j.WantsEgo() {
 		return fmt.Errorf("pair: no room for ego sample %s/%d: %d samples wait", s.Take, s.Seq, j.ego.n)
 	}
-	j.hasEgo, j.lastEgo = true, s.Time
+	j.hasEgo, j.lastEgo, j.take = true, s.Time, s.Take
 	j.ego.push(s)
 	return nil
 }
 
-// Exo pushes the next sample of exo camera i. The joiner keeps s.Features.
+// Exo pushes the next sample of exo camera i. The joiner keeps s.Features. The newest sample once more, as a message that
+// is delivered twice brings it, is ignored.
 func (j *Joiner) Exo(i int, s Sample) error {
 	t := &j.exo[i]
-	if t.started && t.n > 0 && s.Time < t.at(t.n-1).Time {
+	if t.started && s.Time < t.newest.Time {
 		j.back++
-		return fmt.Errorf("pair: sample %s/%d of %s at %d ns goes back %d ns", s.Take, s.Seq, j.cfg.Exo[i], s.Time, t.at(t.n-1).Time-s.Time)
+		return fmt.Errorf("pair: sample %s/%d of %s at %d ns goes back %d ns", s.Take, s.Seq, j.cfg.Exo[i], s.Time, t.newest.Time-s.Time)
+	}
+	if t.started && s.Time == t.newest.Time && s.Seq == t.newest.Seq && s.Take == t.newest.Take {
+		return nil
 	}
 	if !j.WantsExo(i) {
 		return fmt.Errorf("pair: no room for sample %s/%d of %s: %d samples wait for the rig", s.Take, s.Seq, j.cfg.Exo[i], t.n)
 	}
 	t.push(s)
 	t.started, t.passed = true, max(t.passed, s.Time)
+	t.newest = Sample{Take: s.Take, Seq: s.Seq, Time: s.Time}
 	return nil
 }
 
-// EndExo says that camera i's take has ended: nothing nearer to its last sample will come.
+// EndExo says that camera i's take has ended: nothing within MaxDt of its last sample will come. Saying it again changes
+// nothing.
 func (j *Joiner) EndExo(i int) {
 	if t := &j.exo[i]; t.started {
-		t.passed += j.maxDt + 1
+		t.passed = max(t.passed, t.newest.Time+j.maxDt)
 	}
 }
 
@@ -217,7 +234,7 @@ func (j *Joiner) Behind() []int {
 func (j *Joiner) Back() uint64 { return j.back }
 
 func (j *Joiner) decided(t *track, ego int64) bool {
-	return (t.started && t.passed > ego+j.maxDt) || (t.given && ego <= t.expired)
+	return (t.started && t.passed >= ego) || (t.given && ego <= t.expired)
 }
 
 // Next returns the oldest ego sample once every camera is decided on it, and false when there is none. The row is valid
@@ -255,7 +272,7 @@ func (j *Joiner) match(t *track, ego *Sample) Match {
 	m := Match{Exo: s, Dt: dt, Bound: ego.Bound + s.Bound}
 	if max(dt, -dt) > j.maxDt {
 		why := TooFar
-		if !t.started || t.passed <= ego.Time {
+		if !t.started || t.passed < ego.Time {
 			why = NoExo
 		}
 		return Match{Grade: Rejected, Reason: why}
@@ -266,7 +283,8 @@ func (j *Joiner) match(t *track, ego *Sample) Match {
 	return m
 }
 
-// evict drops what is too old for any ego sample that waits or may come.
+// evict drops what no ego sample that waits or may come can be paired with: what is too old, and what has another sample
+// between itself and the oldest of them.
 func (j *Joiner) evict(i int) {
 	if !j.hasEgo {
 		return
@@ -277,6 +295,9 @@ func (j *Joiner) evict(i int) {
 	}
 	t := &j.exo[i]
 	for t.n > 0 && t.at(0).Time < oldest-j.maxDt {
+		t.pop()
+	}
+	for t.n > 1 && (t.at(1).Time < oldest || t.at(1).Time == oldest && t.at(0).Time < oldest) {
 		t.pop()
 	}
 }

@@ -18,7 +18,9 @@ func (q *queue) push(s Sample) {
 	q.n++
 }
 
+// pop drops the oldest sample, and with it what it kept in memory.
 func (q *queue) pop() {
+	q.items[q.head] = Sample{}
 	q.head = (q.head + 1) % len(q.items)
 	q.n--
 }
