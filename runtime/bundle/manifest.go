@@ -195,9 +195,6 @@ var releaseName = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
 // Validate checks every field, so that what reads a manifest later need not. The error wraps ErrInvalid and names the
 // field, what it holds and what was expected.
 func (m *Manifest) Validate() error {
-	bad := func(field string, got any, want string) error {
-		return fmt.Errorf("%w: %s: %s is %v, expected %s", ErrInvalid, ManifestFile, field, got, want)
-	}
 	if m.Schema != Schema {
 		return bad("schema", m.Schema, fmt.Sprint(Schema))
 	}
@@ -233,15 +230,19 @@ func (m *Manifest) Validate() error {
 			return bad("sha256 of "+f.Name, fmt.Sprintf("%q", f.SHA256), "64 lower-case hex digits")
 		}
 	}
-	if err := m.Extractor.validate(bad); err != nil {
+	if err := m.Extractor.Validate(); err != nil {
 		return err
 	}
-	return m.Segmenter.validate(bad)
+	return m.Segmenter.validate()
 }
 
-type badField func(field string, got any, want string) error
+// bad is the error of a field.
+func bad(field string, got any, want string) error {
+	return fmt.Errorf("%w: %s: %s is %v, expected %s", ErrInvalid, ManifestFile, field, got, want)
+}
 
-func (e *Extractor) validate(bad badField) error {
+// Validate checks the contract, not the file, as Manifest.Validate does: an extractor is used before there is a bundle.
+func (e *Extractor) Validate() error {
 	im := e.Input
 	switch {
 	case im.Name == "":
@@ -278,7 +279,7 @@ func (e *Extractor) validate(bad badField) error {
 	return nil
 }
 
-func (s *Segmenter) validate(bad badField) error {
+func (s *Segmenter) validate() error {
 	switch {
 	case s.Mode != "causal":
 		return bad("segmenter.mode", fmt.Sprintf("%q", s.Mode), "causal")
@@ -320,7 +321,7 @@ func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
 func isHex(s string) bool {
 	for _, c := range s {
-		if !(c >= '0' && c <= '9' || c >= 'a' && c <= 'f') {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
 			return false
 		}
 	}

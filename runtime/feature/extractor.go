@@ -22,6 +22,7 @@ type Extractor struct {
 	tensors []ort.Tensor
 	bind    *ort.Binding
 	out     []float32
+	closed  bool
 }
 
 // Open opens the extractor of a bundle. The caller closes it.
@@ -40,6 +41,9 @@ func Open(b *bundle.Dir, opts ort.Options) (*Extractor, error) {
 // New opens an extractor from its serialised model and its contract, as a trainer has them before there is a bundle. The
 // model's names, types and shapes must be what the contract says; the error names both. The caller closes it.
 func New(onnx []byte, contract bundle.Extractor, opts ort.Options) (_ *Extractor, err error) {
+	if err := contract.Validate(); err != nil {
+		return nil, err
+	}
 	e := &Extractor{dim: contract.Dim}
 	defer func() {
 		if err != nil {
@@ -88,6 +92,9 @@ func (e *Extractor) Extract(picture gocv.Mat, dst []float32) error {
 	if len(dst) != e.dim {
 		return fmt.Errorf("extract features: room for %d values, expected %d", len(dst), e.dim)
 	}
+	if e.closed {
+		return errors.New("extract features: the extractor is closed")
+	}
 	if err := e.pre.run(picture); err != nil {
 		return fmt.Errorf("extract features: %w", err)
 	}
@@ -98,8 +105,9 @@ func (e *Extractor) Extract(picture gocv.Mat, dst []float32) error {
 	return nil
 }
 
-// Close frees the model and its memory.
+// Close frees the model and its memory. Closing again does nothing.
 func (e *Extractor) Close() error {
+	e.closed = true
 	var errs []error
 	if e.bind != nil {
 		errs = append(errs, e.bind.Close())

@@ -17,12 +17,16 @@ type preprocessor struct {
 	im      bundle.Image
 	data    []float32 // the input tensor
 	table   [3][256]float32
+	shrunk  gocv.Mat // on the way to a picture that is narrower and taller, or wider and flatter
 	resized gocv.Mat
 	padded  gocv.Mat
 }
 
 func newPreprocessor(im bundle.Image) *preprocessor {
-	p := &preprocessor{im: im, data: make([]float32, im.Depth()*im.Height*im.Width), resized: gocv.NewMat(), padded: gocv.NewMat()}
+	p := &preprocessor{
+		im: im, data: make([]float32, im.Depth()*im.Height*im.Width),
+		shrunk: gocv.NewMat(), resized: gocv.NewMat(), padded: gocv.NewMat(),
+	}
 	for c := range im.Depth() {
 		for v := range 256 {
 			p.table[c][v] = float32((float64(v)*im.Scale - im.Mean[c]) / im.Std[c])
@@ -38,7 +42,10 @@ func (p *preprocessor) shape() []int {
 	return []int{1, p.im.Depth(), p.im.Height, p.im.Width}
 }
 
-func (p *preprocessor) close() error { return errors.Join(p.resized.Close(), p.padded.Close()) }
+// close frees the pictures. Closing again does nothing.
+func (p *preprocessor) close() error {
+	return errors.Join(p.shrunk.Close(), p.resized.Close(), p.padded.Close())
+}
 
 // run fills data from a picture.
 func (p *preprocessor) run(m gocv.Mat) error {
@@ -68,10 +75,6 @@ func (p *preprocessor) run(m gocv.Mat) error {
 // fit brings the picture to the input's size.
 func (p *preprocessor) fit(m gocv.Mat, w, h int) (gocv.Mat, error) {
 	size := image.Pt(p.im.Width, p.im.Height)
-	interpolation := gocv.InterpolationLinear
-	if w > size.X || h > size.Y {
-		interpolation = gocv.InterpolationArea // linear would skip pixels and alias
-	}
 	switch p.im.Fit {
 	case "crop":
 		// The largest centred part with the input's aspect ratio.
@@ -83,7 +86,7 @@ func (p *preprocessor) fit(m gocv.Mat, w, h int) (gocv.Mat, error) {
 		}
 		x, y := (w-cw)/2, (h-ch)/2
 		part := m.Region(image.Rect(x, y, x+cw, y+ch))
-		err := gocv.Resize(part, &p.resized, size, 0, 0, interpolation)
+		err := p.resize(part, size)
 		return p.resized, errors.Join(err, part.Close())
 	case "letterbox":
 		nw, nh := size.X, size.Y
@@ -92,14 +95,31 @@ func (p *preprocessor) fit(m gocv.Mat, w, h int) (gocv.Mat, error) {
 		} else {
 			nw = max(1, w*size.Y/h)
 		}
-		if err := gocv.Resize(m, &p.resized, image.Pt(nw, nh), 0, 0, interpolation); err != nil {
+		if err := p.resize(m, image.Pt(nw, nh)); err != nil {
 			return p.resized, err
 		}
 		top, left := (size.Y-nh)/2, (size.X-nw)/2
 		err := gocv.CopyMakeBorder(p.resized, &p.padded, top, size.Y-nh-top, left, size.X-nw-left, gocv.BorderConstant, color.RGBA{})
 		return p.padded, err
 	}
-	return p.resized, gocv.Resize(m, &p.resized, size, 0, 0, interpolation)
+	return p.resized, p.resize(m, size)
+}
+
+// resize writes m at the given size into resized. Sides that shrink are averaged over areas, since interpolation would
+// skip pixels and alias; sides that grow are interpolated.
+func (p *preprocessor) resize(m gocv.Mat, size image.Point) error {
+	w, h := m.Cols(), m.Rows()
+	switch {
+	case w >= size.X && h >= size.Y:
+		return gocv.Resize(m, &p.resized, size, 0, 0, gocv.InterpolationArea)
+	case w <= size.X && h <= size.Y:
+		return gocv.Resize(m, &p.resized, size, 0, 0, gocv.InterpolationLinear)
+	}
+	// OpenCV would interpolate both sides.
+	if err := gocv.Resize(m, &p.shrunk, image.Pt(min(w, size.X), min(h, size.Y)), 0, 0, gocv.InterpolationArea); err != nil {
+		return err
+	}
+	return gocv.Resize(p.shrunk, &p.resized, size, 0, 0, gocv.InterpolationLinear)
 }
 
 // convert writes n pixels into the tensor in the contract's order of channels and axes.
@@ -117,19 +137,16 @@ func (p *preprocessor) convert(px []byte, channels, n int) {
 	if channels == 1 {
 		offset = [3]int{}
 	}
-	for c := range 3 {
-		t, o := &p.table[c], offset[c]
-		if p.im.Layout == "NHWC" {
-			dst := p.data[c:]
-			for i := range n {
-				dst[i*3] = t[px[i*channels+o]]
-			}
-			continue
+	t0, t1, t2 := &p.table[0], &p.table[1], &p.table[2]
+	if p.im.Layout == "NHWC" {
+		for dst := p.data; len(dst) >= 3 && len(px) >= channels; dst, px = dst[3:], px[channels:] {
+			dst[0], dst[1], dst[2] = t0[px[offset[0]]], t1[px[offset[1]]], t2[px[offset[2]]]
 		}
-		dst := p.data[c*n : (c+1)*n]
-		for i := range dst {
-			dst[i] = t[px[i*channels+o]]
-		}
+		return
+	}
+	d0, d1, d2 := p.data[:n], p.data[n:2*n], p.data[2*n:3*n]
+	for i := 0; i < n && len(px) >= channels; i, px = i+1, px[channels:] {
+		d0[i], d1[i], d2[i] = t0[px[offset[0]]], t1[px[offset[1]]], t2[px[offset[2]]]
 	}
 }
 
