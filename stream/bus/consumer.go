@@ -19,6 +19,12 @@ type ConsumerConfig struct {
 	Stream  string
 	Durable string    // the name under which the server remembers what was handled; processes with one name share the work
 	Filters []Subject // whose messages; none means all of the stream
+	// Since is the time from which messages were stored, by the server's clock; zero means from the first one kept. It
+	// counts when the consumer is made on the server; one that is there with another Since is an error.
+	Since time.Time
+	// InOrder has the server send a message only once the one before is acknowledged, so that the order of the stream
+	// holds even when deliveries or acknowledgements are lost. It costs a round trip a message.
+	InOrder bool
 	// AckWait is how long the server waits for a consumer that died before another gets its messages; default 30 s. A
 	// handler may take longer: the message is kept alive while it runs.
 	AckWait time.Duration
@@ -79,6 +85,12 @@ func NewConsumer(ctx context.Context, js jetstream.JetStream, cfg ConsumerConfig
 		MaxDeliver:    -1,
 		MaxAckPending: max(1000, 2*cfg.Prefetch),
 	}}
+	if !cfg.Since.IsZero() {
+		c.spec.DeliverPolicy, c.spec.OptStartTime = jetstream.DeliverByStartTimePolicy, &cfg.Since
+	}
+	if cfg.InOrder {
+		c.spec.MaxAckPending = 1
+	}
 	for _, f := range cfg.Filters {
 		c.spec.FilterSubjects = append(c.spec.FilterSubjects, f.String())
 	}
@@ -86,6 +98,15 @@ func NewConsumer(ctx context.Context, js jetstream.JetStream, cfg ConsumerConfig
 		return nil, err
 	}
 	return c, nil
+}
+
+// RemoveConsumer makes the server forget a durable consumer and what it has handled. One that isn't there is no error.
+func RemoveConsumer(ctx context.Context, js jetstream.JetStream, stream, durable string) error {
+	err := js.DeleteConsumer(ctx, stream, durable)
+	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return fmt.Errorf("remove consumer %s of stream %s: %w", durable, stream, err)
+	}
+	return nil
 }
 
 // Stats may be called at any time.
