@@ -62,6 +62,7 @@ type RecipeConfig struct {
 	Lag         time.Duration `yaml:"lag"`
 	Hold        time.Duration `yaml:"hold"`
 	Epochs      int           `yaml:"epochs"`
+	MinSteps    int           `yaml:"min_steps"` // default 300, or none where epochs is set
 	Batch       int           `yaml:"batch"`
 	Rate        float64       `yaml:"learning_rate"`
 	Temperature float64       `yaml:"temperature"`
@@ -78,7 +79,10 @@ func (c RecipeConfig) Recipe() Recipe {
 	set(&r.Dropout, c.Dropout)
 	set(&r.Lag, c.Lag)
 	set(&r.Hold, c.Hold)
-	set(&r.Epochs, c.Epochs)
+	if c.Epochs != 0 {
+		r.Epochs, r.MinSteps = c.Epochs, 0
+	}
+	set(&r.MinSteps, c.MinSteps)
 	set(&r.Batch, c.Batch)
 	set(&r.Rate, c.Rate)
 	set(&r.Temperature, c.Temperature)

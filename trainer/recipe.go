@@ -20,6 +20,7 @@ type Recipe struct {
 	Lag         time.Duration // how far the committed head looks back
 	Hold        time.Duration // a label that lasts less is not believed
 	Epochs      int           // passes over the labelled takes or the pairs
+	MinSteps    int           // optimizer steps that there are at least: few takes are passed over more often
 	Batch       int           // takes a step
 	Rate        float64       // highest learning rate
 	Decay       float64       // weight decay
@@ -33,7 +34,7 @@ type Recipe struct {
 func DefaultRecipe() Recipe {
 	return Recipe{
 		RateHz: 15, Channels: 64, Layers: 8, Dropout: 0.3, Lag: time.Second, Hold: 500 * time.Millisecond,
-		Epochs: 40, Batch: 2, Rate: 2e-3, Decay: 1e-3, Smooth: 0.15, Temperature: 2, Seed: 1, Threads: 1,
+		Epochs: 40, MinSteps: 300, Batch: 2, Rate: 2e-3, Decay: 1e-3, Smooth: 0.15, Temperature: 2, Seed: 1, Threads: 1,
 	}
 }
 
@@ -81,10 +82,13 @@ func (r Recipe) trainer() train.Config {
 	return train.Config{Session: r.session(), Adam: optim.AdamConfig{Decay: r.Decay}, Clip: 5, Seed: r.Seed}
 }
 
-func (r Recipe) fit(steps int) train.FitConfig {
+// fit returns how n samples are trained on.
+func (r Recipe) fit(n int) train.FitConfig {
+	perEpoch := (n + r.Batch - 1) / r.Batch
+	epochs := max(r.Epochs, (r.MinSteps+perEpoch-1)/perEpoch)
 	return train.FitConfig{
-		Epochs: r.Epochs, Batch: r.Batch, Seed: r.Seed, Rate: r.Rate, Floor: r.Rate / 100, Warmup: min(20, steps/10+1),
-		EMA: 0.98, Every: max(1, r.Epochs/20),
+		Epochs: epochs, Batch: r.Batch, Seed: r.Seed, Rate: r.Rate, Floor: r.Rate / 100, Warmup: min(20, perEpoch*epochs/10+1),
+		EMA: 0.98, Every: max(1, epochs/20),
 	}
 }
 

@@ -100,8 +100,7 @@ func (n *Network) fit(ctx context.Context, stage string, samples []train.Sample,
 			progress.report(stage, p.Epoch, p.Epochs, fmt.Sprintf("loss %.4f, held out %.1f", p.Loss, p.Best))
 		},
 	}
-	steps := (len(samples) + r.Batch - 1) / r.Batch * r.Epochs
-	if _, err := train.Fit(ctx, t, samples, r.fit(steps), hooks); err != nil {
+	if _, err := train.Fit(ctx, t, samples, r.fit(len(samples)), hooks); err != nil {
 		return fmt.Errorf("%s: %w", stage, err)
 	}
 	return nil

@@ -204,6 +204,9 @@ func (l *loop) record(lists map[string][]agent.Source) error {
 	return errors.Join(all...)
 }
 
+// errRejected says that the student did not pass the gate, so that there is no adapted release to show.
+var errRejected = errors.New("the gate rejected the student: it does not agree better with the teacher than before; more or longer paired takes are needed")
+
 // afterSwap is how long the rig goes on streaming with the new release before the live take ends.
 const afterSwap = 2 * time.Second
 
@@ -218,11 +221,12 @@ func (l *loop) swapWhileStreaming(live agent.Source) error {
 	played := make(chan error, 1)
 	go func() { played <- s.camera[rig].play(s.ctx, []agent.Source{live}) }()
 	err := s.wait(func() bool { return len(s.released) > 1 || s.rejected != nil })
-	if err == nil && s.rejected != nil {
-		err = fmt.Errorf("the gate rejected the student: it agrees less with the teacher than before (F1@50 %.1f, before %.1f)",
-			s.rejected.Report.After.F1At50, s.rejected.Report.Before.F1At50)
-	}
-	if err == nil {
+	switch {
+	case err == nil && s.rejected != nil:
+		d := s.rejected.Report
+		l.result.AgreementBefore, l.result.AgreementAfter = d.Before, d.After
+		err = errRejected
+	case err == nil:
 		d := s.released[1].d.Report
 		l.result.AgreementBefore, l.result.AgreementAfter = d.Before, d.After
 		select {
@@ -407,6 +411,7 @@ func (l *loop) scoreAll(ctx context.Context, o *oracle) error {
 		return err
 	}
 	r := &l.result
+	r.ScoredOn = "test takes"
 	r.TeacherOnExo, r.ExoOnly, r.Adapted, r.Oracle = &teacher, &before, &after, &best
 	r.GapClosedF1At50 = gapClosed(&before, &after, &best)
 	l.strips = strips{title: "Simulated cell: test takes on the rig", test: test,

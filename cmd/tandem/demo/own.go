@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"errors"
 	"fmt"
 
 	"tandem/agent"
@@ -31,24 +32,32 @@ func (l *loop) ownRecordings(exo []string) error {
 	}
 	live := source(l.c.Ego, "live", true)
 	live.Capture.Pace, live.Capture.Loop = capture.ByStamps, true
-	if err := l.swapWhileStreaming(live); err != nil {
+	pass := "after"
+	switch err := l.swapWhileStreaming(live); {
+	case errors.Is(err, errRejected):
+		// That is an honest result on a short recording, and the loop ran up to it.
+		l.say("%v", err)
+		pass = "before"
+	case err != nil:
 		return err
-	}
-	l.say("release %s runs on the rig, which plays your recording again", l.result.ReleaseAfter)
-	if err := s.camera[rig].play(s.ctx, []agent.Source{source(l.c.Ego, "after", true)}); err != nil {
-		return err
+	default:
+		l.say("release %s runs on the rig, which plays your recording again", l.result.ReleaseAfter)
+		if err := s.camera[rig].play(s.ctx, []agent.Source{source(l.c.Ego, pass, true)}); err != nil {
+			return err
+		}
 	}
 	all, err := streams(s.ctx, s.conn)
 	if err != nil {
 		return err
 	}
-	if err := l.checkSwap(all); err != nil {
-		return err
+	if l.result.ReleaseAfter != "" {
+		if err := l.checkSwap(all); err != nil {
+			return err
+		}
 	}
 	if err := l.auditPairs(all, 1); err != nil {
 		return err
 	}
-	own := truth{name: "your recording", start: start}
 	get := func(suffix string) func(string) (*stream, error) {
 		return func(string) (*stream, error) {
 			x := all[rig+"/"+suffix]
@@ -58,7 +67,13 @@ func (l *loop) ownRecordings(exo []string) error {
 			return x, nil
 		}
 	}
-	l.strips = strips{title: l.c.Ego, test: []truth{own}, before: get("before"), after: get("after")}
+	first, err := get("before")("")
+	if err != nil {
+		return err
+	}
+	// The first sample is the first frame, whether its stamp came from a file of stamps or from the start given to all.
+	own := truth{name: "your recording", start: first.begin()}
+	l.strips = strips{title: l.c.Ego, test: []truth{own}, before: get("before"), after: get(pass)}
 	if l.c.Labels == "" {
 		return nil
 	}
@@ -74,17 +89,19 @@ func (l *loop) ownRecordings(exo []string) error {
 			l.c.Labels, len(own.labels), l.c.Ego, info.Frames)
 	}
 	for i := range own.labels {
-		own.instants = append(own.instants, start+int64((float64(i)+0.5)/info.FPS*1e9))
+		own.instants = append(own.instants, own.start+int64((float64(i)+0.5)/info.FPS*1e9))
 	}
+	own.from = len(own.labels) * 4 / 5 // see trainer.SplitTakes: the gate's part, neither trained nor chosen on
 	before, err := score([]truth{own}, get("before"))
 	if err != nil {
 		return err
 	}
-	after, err := score([]truth{own}, get("after"))
+	after, err := score([]truth{own}, get(pass))
 	if err != nil {
 		return err
 	}
 	l.result.ExoOnly, l.result.Adapted = &before, &after
+	l.result.ScoredOn = "the last fifth of your recording, which the student was neither trained nor chosen on"
 	l.strips.test, l.strips.fps = []truth{own}, info.FPS
 	return nil
 }

@@ -38,6 +38,7 @@ type ScoreRange struct {
 
 // Result is what one pass through the loop gave. The scores are null where there are no labels to score with.
 type Result struct {
+	ScoredOn     string      `json:"scored_on,omitempty"`
 	TeacherOnExo *tas.Scores `json:"teacher_on_exo"` // exo cameras' committed segments of the test takes, teacher's release
 	ExoOnly      *tas.Scores `json:"exo_only"`       // the rig's, before adaptation
 	Adapted      *tas.Scores `json:"adapted"`        // the rig's, after the swap
@@ -147,7 +148,7 @@ func (r *Report) Print(w io.Writer) error {
 	var b strings.Builder
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
 	if r.Adapted != nil {
-		fmt.Fprintf(&b, "\nScores on test takes, per cent%s\n", seedsNote(r.Seeds))
+		fmt.Fprintf(&b, "\nScores on %s, per cent%s\n", r.ScoredOn, seedsNote(r.Seeds))
 		fmt.Fprintln(t, "\tMoF\tEdit\tF1@10\tF1@25\tF1@50\t")
 		for _, row := range []struct {
 			name string
@@ -180,8 +181,12 @@ func (r *Report) Print(w io.Writer) error {
 		}
 		fmt.Fprintln(&b)
 	}
-	fmt.Fprintf(&b, "Pairs %d, lost %d, duplicated %d. Frames lost in the swap from %s to %s: %d. %.0f s.\n",
-		r.Pairs, r.PairsLost, r.PairsDuplicated, r.ReleaseBefore, r.ReleaseAfter, r.FramesLostInSwap, r.Seconds)
+	fmt.Fprintf(&b, "Pairs %d, lost %d, duplicated %d. ", r.Pairs, r.PairsLost, r.PairsDuplicated)
+	if r.ReleaseAfter == "" {
+		fmt.Fprintf(&b, "No student passed the gate: release %s still runs. %.0f s.\n", r.ReleaseBefore, r.Seconds)
+	} else {
+		fmt.Fprintf(&b, "Frames lost in the swap from %s to %s: %d. %.0f s.\n", r.ReleaseBefore, r.ReleaseAfter, r.FramesLostInSwap, r.Seconds)
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -16,6 +16,7 @@ type truth struct {
 	start    int64    // site time
 	labels   []string // none where nobody knows
 	instants []int64
+	from     int // the first label that is scored: those before are of a part that the student was trained on
 }
 
 func truthOf(t *sim.Take) truth {
@@ -37,6 +38,15 @@ type stream struct {
 
 // lost returns how many samples between the first and the last are in no segment.
 func (s *stream) lost() int64 { return int64(s.last-s.first) + 1 - int64(s.covered) }
+
+// begin returns the start of the first segment.
+func (s *stream) begin() int64 {
+	at := s.spans[0].Start
+	for _, x := range s.spans {
+		at = min(at, x.Start)
+	}
+	return at
+}
 
 // streams reads the committed segments of all devices and takes from the hub, as any other subscriber would.
 func streams(ctx context.Context, conn *bus.Conn) (map[string]*stream, error) {
@@ -77,11 +87,11 @@ func score(list []truth, get func(name string) (*stream, error)) (tas.Scores, er
 		if err != nil {
 			return tas.Scores{}, err
 		}
-		pred, err := tas.SampleSpans(s.spans, t.instants, sim.Background)
+		pred, err := tas.SampleSpans(s.spans, t.instants[t.from:], sim.Background)
 		if err != nil {
 			return tas.Scores{}, fmt.Errorf("take %s: %w", t.name, err)
 		}
-		videos = append(videos, tas.Video{Name: t.name, GT: t.labels, Pred: pred})
+		videos = append(videos, tas.Video{Name: t.name, GT: t.labels[t.from:], Pred: pred})
 	}
 	return tas.Score(videos, sim.Background)
 }
