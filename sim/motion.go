@@ -130,7 +130,7 @@ func (p *performer) aim(s *step, sec, secs float64, b body) aim {
 	case pack:
 		p.pack(&a, u)
 	default:
-		p.useTool(&a, s, act, sec, secs)
+		p.useTool(&a, act, sec, secs)
 	}
 	if !a.stands {
 		a.body = follow(a.main.pos, a.off.pos)
@@ -311,7 +311,7 @@ func (p *performer) pack(a *aim, u float64) {
 }
 
 // useTool takes the tool from the holder, works with it and puts it back.
-func (p *performer) useTool(a *aim, s *step, act *action, sec, secs float64) {
+func (p *performer) useTool(a *aim, act *action, sec, secs float64) {
 	t := toolOf[act.motion]
 	home := toolHome[t]
 	// Short actions squeeze the ways.

@@ -17,10 +17,10 @@ func animated(t *testing.T, cfg Config, index int) *Scene {
 
 func TestHandsMoveLikeHands(t *testing.T) {
 	for index := range 4 {
-		s := animated(t, Config{Seed: 2, Length: 3 * time.Minute}, index)
+		s := animated(t, Config{Seed: 2, Length: time.Minute}, index)
 		const dt = 1.0 / 240
 		prev := s.at(0)
-		for i := 1; i < 3*60*240; i++ {
+		for i := 1; i < 60*240; i++ {
 			now := s.at(float64(i) * dt)
 			for k := range now.hand {
 				p := now.hand[k].pos

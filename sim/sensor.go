@@ -52,9 +52,9 @@ func newSensor(s *Scene, cam *Camera) (*sensor, error) {
 	var drawn []byte
 	sn.drawn, drawn = mat(gocv.MatTypeCV8UC4)
 	sn.frame, _ = mat(gocv.MatTypeCV8UC3)
-	kind, sd := gocv.MatTypeCV8UC3, 1.5
+	kind, sd := gocv.MatTypeCV8UC3, 1.2
 	if sn.mono {
-		kind, sd = gocv.MatTypeCV8UC1, 1.8
+		kind, sd = gocv.MatTypeCV8UC1, 1.6
 		sn.grey, sn.planes[0] = mat(kind)
 		_, sn.planes[1] = mat(kind)
 		var v []byte
@@ -111,9 +111,9 @@ func (sn *sensor) developMono(noise gocv.Mat, dx, dy float64) error {
 		a[i] = uint8(pix[i])
 	}
 	sn.meter(a)
-	// Averaging with a copy that is shifted by half, a quarter, an eighth of the way makes a box filter along it; the last two are the lens.
-	// An even number of them leaves the result where it began.
-	steps := [6][2]int{}
+	// Averaging with a copy that is shifted by half, a quarter, an eighth of the way makes a box filter along it. The last four are the lens,
+	// a tent filter. An even number of steps leaves the result where it began.
+	var steps [8][2]int
 	n := 0
 	for k := 2.0; k <= 16; k *= 2 {
 		if s := [2]int{int(math.Round(dx / k)), int(math.Round(dy / k))}; s != [2]int{} {
@@ -121,11 +121,9 @@ func (sn *sensor) developMono(noise gocv.Mat, dx, dy float64) error {
 			n++
 		}
 	}
-	if n%2 == 1 {
-		n--
-	}
-	steps[n], steps[n+1] = [2]int{1, 0}, [2]int{0, 1}
-	for _, s := range steps[:n+2] {
+	n -= n % 2
+	n += copy(steps[n:], [][2]int{{1, 0}, {0, 1}, {-1, 0}, {0, -1}})
+	for _, s := range steps[:n] {
 		sn.smear(b, a, s[0], s[1])
 		a, b = b, a
 	}

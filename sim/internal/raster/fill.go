@@ -13,6 +13,29 @@ func newPlane(a, b, c *point, va, vb, vc, inv float64) plane {
 
 func (p *plane) at(x, y int) float64 { return p.v0 + p.dx*float64(x) + p.dy*float64(y) }
 
+// edge is a side of a triangle on its way down, row by row: x is where it crosses the middle of the row. Neighbours that share a
+// side begin it at the same end and so compute the same numbers.
+type edge struct{ x, dx float64 }
+
+func newEdge(from, to *point, row int) edge {
+	if to.y == from.y {
+		return edge{from.x, 0}
+	}
+	dx := (to.x - from.x) / (to.y - from.y)
+	return edge{from.x + dx*(float64(row)+0.5-from.y), dx}
+}
+
+// filler is what the rows of one face have in common.
+type filler struct {
+	z, u, v plane
+	tone    *[16]uint32
+	tex     []uint8 // nil for plain faces
+	bits    uint
+	scale   float32
+	blend   Blend
+	flat    bool // the pattern needs no perspective
+}
+
 // face fills one projected triangle. A pixel belongs to it when its centre does; a centre on an edge belongs to the face on its right or below,
 // so that neighbours neither overlap nor leave gaps.
 func (t *Target) face(a, b, c *point, mat *Material, r *ramp, uv *[3][2]float32) {
@@ -35,8 +58,7 @@ func (t *Target) face(a, b, c *point, mat *Material, r *ramp, uv *[3][2]float32)
 	if y0 >= y1 {
 		return
 	}
-	lo, hi := min(a.x, b.x, c.x), max(a.x, b.x, c.x)
-	if hi < 0 || lo > float64(w) {
+	if right := float64(w); a.x < 0 && b.x < 0 && c.x < 0 || a.x > right && b.x > right && c.x > right {
 		return
 	}
 	inv := 1 / area
@@ -56,38 +78,17 @@ func (t *Target) face(a, b, c *point, mat *Material, r *ramp, uv *[3][2]float32)
 		f.u = newPlane(a, b, c, k*float64(uv[0][0])*qa, k*float64(uv[1][0])*qb, k*float64(uv[2][0])*qc, inv)
 		f.v = newPlane(a, b, c, k*float64(uv[0][1])*qa, k*float64(uv[1][1])*qb, k*float64(uv[2][1])*qc, inv)
 	}
-	// The long edge runs from top to bot; the middle vertex lies left or right of it.
-	long := slope(top, bot)
-	xm := top.x + long*(mid.y-top.y)
-	right := mid.x > xm
-	for _, part := range [2][2]*point{{top, mid}, {mid, bot}} {
-		p, q := part[0], part[1]
-		ya, yb := max(pixel(p.y), y0), min(pixel(q.y), y1)
-		short := slope(p, q)
-		for y := ya; y < yb; y++ {
-			yc := float64(y) + 0.5
-			xl, xr := top.x+long*(yc-top.y), p.x+short*(yc-p.y)
-			if !right {
-				xl, xr = xr, xl
-			}
-			x0, x1 := max(pixel(xl), 0), min(pixel(xr), w)
-			if x0 >= x1 {
-				continue
-			}
-			o := y * w
-			depth, pix := t.Depth[o+x0:o+x1], t.Pix[o+x0:o+x1]
-			switch {
-			case f.tex != nil && f.flat:
-				f.patternedFlat(depth, pix, x0, y)
-			case f.tex != nil:
-				f.patterned(depth, pix, x0, y)
-			case f.blend == Opaque:
-				f.plain(depth, pix, x0, y)
-			default:
-				f.translucent(depth, pix, x0, y)
-			}
-		}
+	// The long side runs from top to bottom; the middle corner lies left or right of it.
+	ym := min(max(pixel(mid.y), y0), y1)
+	long := newEdge(top, bot, y0)
+	upper, lower := newEdge(top, mid, y0), newEdge(mid, bot, max(pixel(mid.y), 0))
+	if (bot.x-top.x)*(mid.y-top.y) < (mid.x-top.x)*(bot.y-top.y) {
+		t.rows(y0, ym, &long, &upper)
+		t.rows(ym, y1, &long, &lower)
+		return
 	}
+	t.rows(y0, ym, &upper, &long)
+	t.rows(ym, y1, &lower, &long)
 }
 
 // pixel returns the first pixel whose centre is not left of (above) x.
@@ -95,24 +96,6 @@ func (t *Target) face(a, b, c *point, mat *Material, r *ramp, uv *[3][2]float32)
 func pixel(x float64) int {
 	const far = 1 << 24
 	return far - int(far+0.5-x)
-}
-
-func slope(p, q *point) float64 {
-	if q.y == p.y {
-		return 0
-	}
-	return (q.x - p.x) / (q.y - p.y)
-}
-
-// filler is what the rows of one face have in common.
-type filler struct {
-	z, u, v plane
-	tone    *[16]uint32
-	tex     []uint8 // nil for plain faces
-	bits    uint
-	scale   float32
-	blend   Blend
-	flat    bool // the pattern needs no perspective
 }
 
 // pick chooses the pattern's size at which one of its dots covers about one pixel.
@@ -131,16 +114,50 @@ func (f *filler) pick(p *Pattern, uv *[3][2]float32, area float64) {
 	f.scale = 1 / float32(int(1)<<level)
 }
 
-func (f *filler) plain(depth []float32, pix []uint32, x, y int) {
-	pix = pix[:len(depth)]
-	z, dz := float32(f.z.at(x, y)), float32(f.z.dx)
+// rows fills rows [y0, y1) between two edges and leaves both below.
+func (t *Target) rows(y0, y1 int, left, right *edge) {
+	f := &t.fill
+	w := t.Lens.W
+	xl, xr, dl, dr := left.x, right.x, left.dx, right.dx
+	plain := f.tex == nil && f.blend == Opaque
+	dz := float32(f.z.dx)
 	c := f.tone[0]
-	for i, d := range depth {
-		if z > d {
-			depth[i] = z
-			pix[i] = c
+	for y := y0; y < y1; y++ {
+		x0, x1 := max(pixel(xl), 0), min(pixel(xr), w)
+		xl += dl
+		xr += dr
+		if x0 >= x1 {
+			continue
 		}
-		z += dz
+		o := y * w
+		depth := t.Depth[o+x0 : o+x1]
+		pix := t.Pix[o+x0 : o+x1]
+		if !plain {
+			f.row(depth, pix, x0, y)
+			continue
+		}
+		pix = pix[:len(depth)]
+		z := float32(f.z.at(x0, y))
+		for i, d := range depth {
+			if z > d {
+				depth[i] = z
+				pix[i] = c
+			}
+			z += dz
+		}
+	}
+	left.x, right.x = xl, xr
+}
+
+// row fills one row of a face that isn't plain.
+func (f *filler) row(depth []float32, pix []uint32, x, y int) {
+	switch {
+	case f.tex == nil:
+		f.translucent(depth, pix, x, y)
+	case f.flat:
+		f.patternedFlat(depth, pix, x, y)
+	default:
+		f.patterned(depth, pix, x, y)
 	}
 }
 
