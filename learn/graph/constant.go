@@ -42,6 +42,10 @@ func (g *Graph) Ints(data ...int) *Tensor {
 	return g.constant("", Int64, []int{len(data)}, raw)
 }
 
+func (g *Graph) intScalar(v int) *Tensor {
+	return g.constant("", Int64, nil, binary.LittleEndian.AppendUint64(nil, uint64(v)))
+}
+
 func (g *Graph) floats(name string, data []float64, shape []int) *Tensor {
 	if n, ok := product(shape); !ok || n != len(data) || !g.validShape(shape) {
 		g.failf("Const", "%d elements for the shape %s", len(data), g.ShapeString(shape))

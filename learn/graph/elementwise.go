@@ -162,13 +162,28 @@ func (g *Graph) Gelu(x *Tensor) *Tensor {
 	}
 	var cdf *Tensor
 	y := g.compose(func() *Tensor {
-		erf := g.emit("Erf", []*Tensor{g.Scale(x, 1/math.Sqrt2)}, x.shape)
-		cdf = g.Shift(g.Scale(erf, 0.5), 0.5)
+		cdf = g.Shift(g.Scale(g.erf(g.Scale(x, 1/math.Sqrt2)), 0.5), 0.5)
 		return g.Mul(x, cdf)
 	})
 	return g.diff("Gelu", y, []*Tensor{x}, func(dy *Tensor) []*Tensor {
 		pdf := g.Scale(g.Exp(g.Scale(g.Mul(x, x), -0.5)), 1/math.Sqrt(2*math.Pi))
 		return []*Tensor{g.Mul(dy, g.Add(cdf, g.Mul(x, pdf)))}
+	})
+}
+
+// Silu returns x / (1 + e^-x) (Elfwing et al., arXiv 1702.03118), also called swish.
+func (g *Graph) Silu(x *Tensor) *Tensor {
+	if !g.okFloat("Silu", x) {
+		return g.dummy(x)
+	}
+	var gate *Tensor
+	y := g.compose(func() *Tensor {
+		gate = g.Sigmoid(x)
+		return g.Mul(x, gate)
+	})
+	return g.diff("Silu", y, []*Tensor{x}, func(dy *Tensor) []*Tensor {
+		// σ + x·σ·(1-σ), with x·σ at hand
+		return []*Tensor{g.Mul(dy, g.Add(gate, g.Mul(y, g.Sub(g.Scalar(1), gate))))}
 	})
 }
 

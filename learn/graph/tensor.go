@@ -3,6 +3,7 @@ package graph
 import (
 	"fmt"
 	"slices"
+	"strconv"
 )
 
 // DType is the element type of a tensor; its value is ONNX's TensorProto.DataType.
@@ -157,6 +158,13 @@ func (g *Graph) ShapeString(shape []int) string {
 		}
 	}
 	return fmt.Sprint(words)
+}
+
+func (g *Graph) dimString(d int) string {
+	if s, ok := g.dimension(d); ok {
+		return s.String()
+	}
+	return strconv.Itoa(d)
 }
 
 func (g *Graph) validShape(shape []int) bool {
