@@ -120,8 +120,9 @@ func TestReadTakeIsStrict(t *testing.T) {
 }
 
 func FuzzParseTake(f *testing.F) {
-	_, text := truthOf(f)
-	f.Add(text)
+	// Small, or the fuzzer spends its time on making it smaller.
+	f.Add([]byte(`{"schema":1,"name":"a","fps":30,"frames":2,"labels":["background","b"],"segments":[{"start":0,"end":2,"label":"b"}],` +
+		`"cameras":[{"id":"ego","kind":"ego","video":"a","stamps":"b","width":1,"height":1,"fps":30,"capture_ns":[1],"jitter_ns":[2]}]}`))
 	f.Add([]byte(`{"schema":1,"segments":[{"start":0,"end":9000000000000000000}]}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		k, err := parseTake(text)
