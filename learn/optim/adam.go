@@ -1,13 +1,9 @@
 package optim
 
 import (
-	"errors"
 	"fmt"
 	"math"
 )
-
-// Range is a half-open range of a flat vector.
-type Range struct{ Lo, Hi int }
 
 // AdamConfig holds the constants of Adam. The zero value of a field gives its default.
 type AdamConfig struct {
@@ -43,22 +39,16 @@ func NewAdam(n int, cfg AdamConfig) (*Adam, error) {
 		return nil, fmt.Errorf("adam: β₁ %g, β₂ %g, ε %g, decay %g; expected β in (0, 1), ε > 0, decay >= 0", cfg.Beta1, cfg.Beta2,
 			cfg.Epsilon, cfg.Decay)
 	}
-	at := 0
-	for _, r := range cfg.Decayed {
-		if r.Lo < at || r.Hi < r.Lo || r.Hi > n {
-			return nil, fmt.Errorf("adam: decayed range [%d, %d) of %d parameters, expected ascending ranges inside", r.Lo, r.Hi, n)
-		}
-		at = r.Hi
+	if err := checkRanges(cfg.Decayed, n); err != nil {
+		return nil, fmt.Errorf("adam: %w", err)
 	}
 	return &Adam{cfg: cfg, m: make([]float32, n), v: make([]float32, n)}, nil
 }
 
-var errLength = errors.New("adam: vectors of different lengths")
-
 // Step moves weights against grads with the given learning rate. It allocates nothing.
 func (a *Adam) Step(weights, grads []float32, rate float64) error {
 	if len(weights) != len(a.m) || len(grads) != len(a.m) {
-		return fmt.Errorf("%w: %d weights, %d gradients, expected %d", errLength, len(weights), len(grads), len(a.m))
+		return fmt.Errorf("adam: %w", lengthError(weights, grads, a.m))
 	}
 	a.step++
 	c := coefficients{
@@ -69,22 +59,23 @@ func (a *Adam) Step(weights, grads []float32, rate float64) error {
 		unbias:  float32(1 / (1 - math.Pow(a.cfg.Beta2, float64(a.step)))),
 		epsilon: float32(a.cfg.Epsilon),
 	}
-	run := func(lo, hi int, decay float64) {
-		c.keep = float32(1 - rate*decay)
-		update(weights[lo:hi], grads[lo:hi], a.m[lo:hi], a.v[lo:hi], c)
-	}
-	if a.cfg.Decayed == nil {
-		run(0, len(weights), a.cfg.Decay)
-		return nil
-	}
 	at := 0
 	for _, r := range a.cfg.Decayed {
-		run(at, r.Lo, 0)
-		run(r.Lo, r.Hi, a.cfg.Decay)
+		a.run(weights, grads, at, r.Lo, c, 0)
+		a.run(weights, grads, r.Lo, r.Hi, c, rate*a.cfg.Decay)
 		at = r.Hi
 	}
-	run(at, len(weights), 0)
+	rest := 0.0
+	if a.cfg.Decayed == nil {
+		rest = rate * a.cfg.Decay
+	}
+	a.run(weights, grads, at, len(weights), c, rest)
 	return nil
+}
+
+func (a *Adam) run(weights, grads []float32, lo, hi int, c coefficients, shrink float64) {
+	c.keep = float32(1 - shrink)
+	adam(weights[lo:hi], grads[lo:hi], a.m[lo:hi], a.v[lo:hi], c)
 }
 
 // Reset forgets the moments and the step count.
@@ -94,31 +85,22 @@ func (a *Adam) Reset() {
 	a.step = 0
 }
 
-// Moments returns the first and second moment vectors, not copies, and the number of steps taken: what a checkpoint
-// must hold to resume exactly.
+// State returns the vectors that a checkpoint must hold to resume exactly, besides the number of steps; not copies.
+func (a *Adam) State() []Vector { return []Vector{{"adam.m", a.m}, {"adam.v", a.v}} }
+
+// Steps returns the number of steps taken.
+func (a *Adam) Steps() int { return a.step }
+
+// Moments returns the first and second moment vectors, not copies, and the number of steps taken.
 func (a *Adam) Moments() (m, v []float32, step int) { return a.m, a.v, a.step }
 
 // SetStep sets the number of steps taken, after the moments have been restored.
 func (a *Adam) SetStep(step int) { a.step = step }
 
-// coefficients are the constants of one step.
+// coefficients are the constants of one step. The assembly reads them by their offsets.
 type coefficients struct {
 	beta1, beta2  float32 // 1-β₁, 1-β₂
 	rate          float32 // learning rate over the bias correction of m
 	unbias        float32 // one over the bias correction of v
 	epsilon, keep float32 // keep is 1 - rate·decay
-}
-
-// update is the kernel of a step. A vectorised one replaces it by assigning to this variable in its init; all
-// vectors have the same length.
-var update = updateGo
-
-func updateGo(w, g, m, v []float32, c coefficients) {
-	g, m, v = g[:len(w)], m[:len(w)], v[:len(w)]
-	for i, gi := range g {
-		mi := m[i] + c.beta1*(gi-m[i])
-		vi := v[i] + c.beta2*(gi*gi-v[i])
-		m[i], v[i] = mi, vi
-		w[i] = c.keep*w[i] - c.rate*mi/(float32(math.Sqrt(float64(vi*c.unbias)))+c.epsilon)
-	}
 }

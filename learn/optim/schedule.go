@@ -2,34 +2,49 @@ package optim
 
 import "math"
 
+// Schedule gives the learning rate of a step, counted from 0, of total steps.
+type Schedule func(step, total int) float64
+
 // Cosine returns the learning rate of a step, counted from 0: a linear warm-up to base over the first warm steps, then
 // half a cosine down to floor at the last of total steps (Loshchilov & Hutter, SGDR, ICLR 2017, one period).
 func Cosine(base, floor float64, warm, total, step int) float64 {
 	if step < warm {
-		return base * float64(step+1) / float64(warm)
+		return warmUp(base, warm, step)
 	}
-	span := max(total-warm-1, 1)
-	x := min(float64(step-warm)/float64(span), 1)
-	return floor + (base-floor)*(1+math.Cos(math.Pi*x))/2
+	return floor + (base-floor)*(1+math.Cos(math.Pi*progress(warm, total, step)))/2
 }
 
-// Norm returns the Euclidean norm of g, accumulated in float64: NaN or infinite if an element is.
-func Norm(g []float32) float64 {
-	var sum float64
-	for _, v := range g {
-		sum += float64(v) * float64(v)
-	}
-	return math.Sqrt(sum)
+// CosineSchedule is Cosine as a Schedule.
+func CosineSchedule(base, floor float64, warm int) Schedule {
+	return func(step, total int) float64 { return Cosine(base, floor, warm, total, step) }
 }
 
-// Clip scales g down to the norm limit if its norm is larger, and returns the norm it had. A limit <= 0 only measures.
-func Clip(g []float32, limit float64) float64 {
-	norm := Norm(g)
-	if limit > 0 && norm > limit && !math.IsInf(norm, 0) {
-		scale := float32(limit / norm)
-		for i := range g {
-			g[i] *= scale
+// LinearSchedule warms up as Cosine does and then falls in a straight line to floor at the last step.
+func LinearSchedule(base, floor float64, warm int) Schedule {
+	return func(step, total int) float64 {
+		if step < warm {
+			return warmUp(base, warm, step)
 		}
+		return base + (floor-base)*progress(warm, total, step)
 	}
-	return norm
+}
+
+// StepSchedule warms up as Cosine does and then multiplies the rate by factor every so many steps.
+func StepSchedule(base, factor float64, every, warm int) Schedule {
+	return func(step, _ int) float64 {
+		if step < warm {
+			return warmUp(base, warm, step)
+		}
+		return base * math.Pow(factor, float64((step-warm)/max(every, 1)))
+	}
+}
+
+// ConstantSchedule always gives the same rate.
+func ConstantSchedule(rate float64) Schedule { return func(int, int) float64 { return rate } }
+
+func warmUp(base float64, warm, step int) float64 { return base * float64(step+1) / float64(warm) }
+
+// progress tells how far beyond its warm-up a step is, from 0 to 1 at the last one.
+func progress(warm, total, step int) float64 {
+	return min(float64(step-warm)/float64(max(total-warm-1, 1)), 1)
 }
