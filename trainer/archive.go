@@ -1,43 +1,38 @@
 package trainer
 
 import (
-	"bufio"
-	"encoding/binary"
+	"cmp"
 	"errors"
 	"fmt"
-	"hash/crc32"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 
+	"golang.org/x/sys/unix"
+
 	"tandem/stream/wire"
 )
 
-// The archive keeps pairs as they came: one file a rig and take, <device>/<take>.pairs, a header line and then records of
-//
-//	length uint32 | CRC-32C of the payload uint32 | payload (an encoded wire.PairBatch)
-//
-// little-endian, in the order of arrival. A record is acknowledged to the sender only once it is on the disk. What a
-// power cut leaves half-written at the end fails its length or checksum and is cut off when the file is opened for
-// writing, which is counted; a bad record anywhere else is an error, since that is not what a power cut does.
+// The archive keeps pairs as they came: one file a rig and take, <device>/<take>.pairs (see record.go). A record is
+// acknowledged to the sender only once it is on the disk. What a power cut leaves half-written at the end is cut off
+// when the archive is opened, which is counted; a bad record anywhere else is an error, since that is not what a power
+// cut does.
 const (
-	archiveHeader = "tandem pairs 1\n"
 	archiveSuffix = ".pairs"
-	maxRecord     = 64 << 20
+	lockFile      = ".lock"
 )
 
-// ErrArchive is wrapped by errors about a damaged archive.
+// ErrArchive is wrapped by errors about the archive: damaged, in use, out of space.
 var ErrArchive = errors.New("pair archive")
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-// Archive is the pairs of a line on disk. Its methods may be called by several goroutines.
+// Archive is the pairs of a line on disk. Its methods may be called by several goroutines. One process at a time has it
+// open for writing.
 type Archive struct {
 	dir   string
 	mu    sync.Mutex
+	lock  *os.File // nil once it is closed
 	takes map[TakeID]*takeFile
 	stats ArchiveStats
 }
@@ -46,6 +41,10 @@ type Archive struct {
 type TakeID struct{ Device, Take string }
 
 func (t TakeID) String() string { return t.Device + "/" + t.Take }
+
+func (t TakeID) compare(u TakeID) int {
+	return cmp.Or(strings.Compare(t.Device, u.Device), strings.Compare(t.Take, u.Take))
+}
 
 // ArchiveStats counts what the archive holds and what happened to it.
 type ArchiveStats struct {
@@ -57,84 +56,134 @@ type ArchiveStats struct {
 	Torn       uint64 `json:"torn"`       // half-written records that were cut off
 }
 
+// takeFile is what is known of a take's file. It is open only while a record is written: a line has thousands of takes.
 type takeFile struct {
-	f     *os.File
+	end   int64           // of the whole records
 	first map[uint64]bool // first sequence numbers that are stored
 	ended bool
 }
 
-// OpenArchive opens the archive in a directory, which it makes if it is not there, and repairs what a power cut left. The
-// caller closes it.
+// OpenArchive opens the archive in a directory, which it makes if it is not there, and repairs what a power cut left. An
+// archive that another process has open, and a damaged one, are errors. The caller closes it.
 func OpenArchive(dir string) (*Archive, error) {
-	a := &Archive{dir: dir, takes: map[TakeID]*takeFile{}}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := makeDir(dir); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrArchive, err)
 	}
-	ids, err := a.list()
+	lock, err := lockDir(dir)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrArchive, err)
+	}
+	a := &Archive{dir: dir, lock: lock, takes: map[TakeID]*takeFile{}}
+	ids, err := listTakes(dir)
+	if err != nil {
+		return nil, errors.Join(err, a.Close())
 	}
 	for _, id := range ids {
-		if err := a.open(id); err != nil {
-			return nil, errors.Join(err, a.Close())
+		if err := a.load(id); err != nil {
+			return nil, errors.Join(fmt.Errorf("%w: %s: %w", ErrArchive, id.path(dir), err), a.Close())
 		}
 	}
 	return a, nil
 }
 
-func (a *Archive) list() ([]TakeID, error) {
-	paths, err := filepath.Glob(filepath.Join(a.dir, "*", "*"+archiveSuffix))
+// lockDir makes sure that no other process writes into the archive: it would take our records for torn ones.
+func lockDir(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		err = errors.New("another trainer has it open; stop that one, or give this one a store of its own")
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", dir, err), f.Close())
+	}
+	return f, nil
+}
+
+// listTakes returns the takes of the archive in a directory, sorted by device and take.
+func listTakes(dir string) ([]TakeID, error) {
+	devices, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrArchive, err)
 	}
-	ids := make([]TakeID, len(paths))
-	for i, p := range paths {
-		ids[i] = TakeID{filepath.Base(filepath.Dir(p)), strings.TrimSuffix(filepath.Base(p), archiveSuffix)}
+	var ids []TakeID
+	for _, d := range devices {
+		if d.Type().IsRegular() {
+			continue // the lock, or what somebody has put there
+		}
+		files, err := os.ReadDir(filepath.Join(dir, d.Name()))
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrArchive, err)
+		}
+		for _, f := range files {
+			take, ok := strings.CutSuffix(f.Name(), archiveSuffix)
+			if !ok {
+				continue
+			}
+			id := TakeID{d.Name(), take}
+			err := wire.CheckToken("device", id.Device)
+			if err == nil {
+				err = wire.CheckToken("take", id.Take)
+			}
+			if err != nil {
+				return nil, fmt.Errorf("%w: %s is no file of the archive, move it away: %w", ErrArchive, id.path(dir), err)
+			}
+			ids = append(ids, id)
+		}
 	}
-	slices.SortFunc(ids, func(x, y TakeID) int { return strings.Compare(x.String(), y.String()) })
+	slices.SortFunc(ids, TakeID.compare)
 	return ids, nil
 }
 
-func (a *Archive) path(id TakeID) string {
-	return filepath.Join(a.dir, id.Device, id.Take+archiveSuffix)
+func (t TakeID) path(dir string) string { return filepath.Join(dir, t.Device, t.Take+archiveSuffix) }
+
+// check makes sure that a batch is of the take in whose file it lies: files can be renamed.
+func (t TakeID) check(at int64, b *wire.PairBatch) error {
+	if got := (TakeID{b.Ego.Device, b.Ego.Take}); got != t {
+		return fmt.Errorf("the record at byte %d is of the take %s; give the file its name back", at, got)
+	}
+	return nil
 }
 
-// open opens a take's file for appending, after reading what it holds.
-func (a *Archive) open(id TakeID) error {
-	path := a.path(id)
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return fmt.Errorf("%w: %w", ErrArchive, err)
-	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+// load reads what a take's file holds, and cuts off a record that was not finished.
+func (a *Archive) load(id TakeID) (err error) {
+	f, err := os.OpenFile(id.path(a.dir), os.O_RDWR, 0)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrArchive, err)
+		return err
 	}
-	t := &takeFile{f: f, first: map[uint64]bool{}}
-	end, err := readRecords(f, func(b *wire.PairBatch) error {
+	defer func() { err = errors.Join(err, f.Close()) }()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	t := &takeFile{first: map[uint64]bool{}}
+	var stats ArchiveStats
+	t.end, err = readRecords(f, info.Size(), func(at int64, b *wire.PairBatch) error {
 		t.note(b)
-		a.stats.count(b)
-		return nil
+		stats.count(b)
+		return id.check(at, b)
 	})
 	if errors.Is(err, errTorn) {
 		a.stats.Torn++
-		err = f.Truncate(end)
-	}
-	if err == nil && end == 0 {
-		_, err = f.WriteAt([]byte(archiveHeader), 0)
-		end = int64(len(archiveHeader))
+		err = errors.Join(f.Truncate(t.end), f.Sync())
 	}
 	if err == nil {
-		_, err = f.Seek(end, io.SeekStart)
+		a.keep(id, t, stats)
 	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("%w: %s: %w", ErrArchive, path, err), f.Close())
-	}
+	return err
+}
+
+// keep adds a take's file to those that are known.
+func (a *Archive) keep(id TakeID, t *takeFile, stats ArchiveStats) {
 	a.takes[id] = t
 	a.stats.Takes++
+	a.stats.Pairs += stats.Pairs
+	a.stats.Unpaired += stats.Unpaired
 	if t.ended {
 		a.stats.Ended++
 	}
-	return nil
 }
 
 func (t *takeFile) note(b *wire.PairBatch) {
@@ -143,12 +192,8 @@ func (t *takeFile) note(b *wire.PairBatch) {
 }
 
 func (s *ArchiveStats) count(b *wire.PairBatch) {
-	for i := range b.Ego.RawNs {
-		paired := false
-		for _, x := range b.Exo {
-			paired = paired || x.Index[i] >= 0
-		}
-		if paired {
+	for i := range b.Ego.Len() {
+		if slices.ContainsFunc(b.Exo, func(x *wire.ExoTrack) bool { return matched(x, i) }) {
 			s.Pairs++
 		} else {
 			s.Unpaired++
@@ -156,34 +201,37 @@ func (s *ArchiveStats) count(b *wire.PairBatch) {
 	}
 }
 
+// matched reports whether ego sample i has a partner in the track that is good enough to teach.
+func matched(x *wire.ExoTrack, i int) bool {
+	return x.Index[i] >= 0 && x.Grade[i] != wire.Grade_GRADE_REJECTED
+}
+
 // Add stores a batch durably. A batch whose take and first sequence number are stored already is a resend: it is counted
-// and not stored again. stored tells which it was.
+// and not stored again. stored tells which it was. After an error nothing of the batch is there.
 func (a *Archive) Add(b *wire.PairBatch) (stored bool, err error) {
 	payload, err := wire.Encode(b)
 	if err != nil {
 		return false, err
 	}
-	if len(payload) > maxRecord {
-		return false, fmt.Errorf("%w: a batch of %d bytes, at most %d can be stored", ErrArchive, len(payload), maxRecord)
-	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	id := TakeID{b.Ego.Device, b.Ego.Take}
-	if a.takes[id] == nil {
-		if err := a.open(id); err != nil {
-			return false, err
-		}
+	if a.lock == nil {
+		return false, fmt.Errorf("%w: %s is closed", ErrArchive, a.dir)
 	}
-	t := a.takes[id]
-	if t.first[b.Ego.FirstSeq] {
+	id := TakeID{b.Ego.Device, b.Ego.Take}
+	t, known := a.takes[id]
+	if known && t.first[b.Ego.FirstSeq] {
 		a.stats.Duplicates++
 		return false, nil
 	}
-	record := make([]byte, 8, 8+len(payload))
-	binary.LittleEndian.PutUint32(record, uint32(len(payload)))
-	binary.LittleEndian.PutUint32(record[4:], crc32.Checksum(payload, castagnoli))
-	if err := appendDurably(t.f, append(record, payload...)); err != nil {
-		return false, fmt.Errorf("%w: %s: %w", ErrArchive, a.path(id), err)
+	if !known {
+		t = &takeFile{first: map[uint64]bool{}}
+	}
+	if err := t.append(id.path(a.dir), payload); err != nil {
+		return false, fmt.Errorf("%w: %w", ErrArchive, err)
+	}
+	if !known {
+		a.keep(id, t, ArchiveStats{})
 	}
 	if b.Last && !t.ended {
 		a.stats.Ended++
@@ -193,22 +241,58 @@ func (a *Archive) Add(b *wire.PairBatch) (stored bool, err error) {
 	return true, nil
 }
 
-// appendDurably writes at the end, or leaves the file as it was: a full disk must not leave half a record before the
-// next one.
-func appendDurably(f *os.File, data []byte) error {
-	at, err := f.Seek(0, io.SeekCurrent)
+// append writes a record durably to the file, which it makes for the first, or leaves the file as it was.
+func (t *takeFile) append(path string, payload []byte) (err error) {
+	record := appendRecord(nil, payload)
+	flags := os.O_WRONLY
+	if t.end == 0 {
+		if err := makeDir(filepath.Dir(path)); err != nil {
+			return err
+		}
+		flags |= os.O_CREATE
+		record = append([]byte(archiveHeader), record...)
+	}
+	f, err := os.OpenFile(path, flags, 0o644)
 	if err != nil {
 		return err
 	}
-	if _, err = f.Write(data); err == nil {
+	_, err = f.WriteAt(record, t.end)
+	if err == nil {
 		err = f.Sync()
 	}
-	if err == nil {
+	if err != nil {
+		// A full disk must not leave half a record. Should even this fail, the next record overwrites it.
+		return errors.Join(err, f.Truncate(t.end), f.Close())
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	if t.end == 0 {
+		if err := syncDir(filepath.Dir(path)); err != nil {
+			return err
+		}
+	}
+	t.end += int64(len(record))
+	return nil
+}
+
+// makeDir makes a directory durably, unless it is there.
+func makeDir(dir string) error {
+	if info, err := os.Stat(dir); err == nil && info.IsDir() {
 		return nil
 	}
-	err = errors.Join(err, f.Truncate(at))
-	_, e := f.Seek(at, io.SeekStart)
-	return errors.Join(err, e)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(dir))
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // Stats returns the counts.
@@ -228,113 +312,34 @@ func (a *Archive) Ended() []TakeID {
 			ids = append(ids, id)
 		}
 	}
-	slices.SortFunc(ids, func(x, y TakeID) int { return strings.Compare(x.String(), y.String()) })
+	slices.SortFunc(ids, TakeID.compare)
 	return ids
 }
 
-// Read calls fn with each batch of a take in the order of sequence numbers.
+// Read calls fn with each batch of a take in the order of sequence numbers, one at a time. Batches that are added
+// meanwhile are not among them.
 func (a *Archive) Read(id TakeID, fn func(*wire.PairBatch) error) error {
-	f, err := os.Open(a.path(id))
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrArchive, err)
+	a.mu.Lock()
+	t, ok := a.takes[id]
+	var end int64
+	if ok {
+		end = t.end
 	}
-	defer f.Close() //nolint:errcheck // only read
-	var batches []*wire.PairBatch
-	_, err = readRecords(f, func(b *wire.PairBatch) error {
-		batches = append(batches, b)
-		return nil
-	})
-	if err != nil && !errors.Is(err, errTorn) { // a record that is being written is not there yet
-		return fmt.Errorf("%w: %s: %w", ErrArchive, f.Name(), err)
+	a.mu.Unlock()
+	if !ok {
+		return fmt.Errorf("%w: %s holds no take %s", ErrArchive, a.dir, id)
 	}
-	slices.SortFunc(batches, func(x, y *wire.PairBatch) int { return int(int64(x.Ego.FirstSeq) - int64(y.Ego.FirstSeq)) })
-	for _, b := range batches {
-		if err := fn(b); err != nil {
-			return err
-		}
-	}
-	return nil
+	return readTake(a.dir, id, end, fn)
 }
 
-// Close closes the files.
+// Close gives the archive up. Closing again does nothing.
 func (a *Archive) Close() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	var errs []error
-	for _, t := range a.takes {
-		errs = append(errs, t.f.Close())
+	if a.lock == nil {
+		return nil
 	}
-	a.takes = map[TakeID]*takeFile{}
-	return errors.Join(errs...)
-}
-
-var errTorn = errors.New("the last record is cut off")
-
-// readRecords reads a take's file from its start. It returns how far the whole records reach, and errTorn when what
-// follows them is the beginning of one more.
-func readRecords(r io.ReadSeeker, fn func(*wire.PairBatch) error) (end int64, err error) {
-	size, err := r.Seek(0, io.SeekEnd)
-	if err != nil {
-		return 0, err
-	}
-	if _, err := r.Seek(0, io.SeekStart); err != nil {
-		return 0, err
-	}
-	in := bufio.NewReaderSize(r, 1<<20)
-	head := make([]byte, len(archiveHeader))
-	if n, err := io.ReadFull(in, head); err != nil {
-		if string(head[:n]) == archiveHeader[:n] {
-			if n == 0 {
-				return 0, nil
-			}
-			return 0, errTorn
-		}
-		return 0, fmt.Errorf("it does not begin with %q", strings.TrimSpace(archiveHeader))
-	}
-	if string(head) != archiveHeader {
-		return 0, fmt.Errorf("it does not begin with %q", strings.TrimSpace(archiveHeader))
-	}
-	end = int64(len(head))
-	for {
-		var h [8]byte
-		if _, err := io.ReadFull(in, h[:]); err != nil {
-			if errors.Is(err, io.EOF) {
-				return end, nil
-			}
-			return end, torn(err)
-		}
-		n := int64(binary.LittleEndian.Uint32(h[:]))
-		if n > size-end-8 {
-			return end, errTorn
-		}
-		if n > maxRecord {
-			return end, fmt.Errorf("the record at byte %d claims %d bytes, at most %d are possible", end, n, maxRecord)
-		}
-		payload := make([]byte, n)
-		if _, err := io.ReadFull(in, payload); err != nil {
-			return end, torn(err)
-		}
-		next := end + 8 + n
-		if crc32.Checksum(payload, castagnoli) != binary.LittleEndian.Uint32(h[4:]) {
-			if next == size {
-				return end, errTorn
-			}
-			return end, fmt.Errorf("the record at byte %d is damaged (checksum)", end)
-		}
-		b, err := wire.DecodePairBatch(payload)
-		if err != nil {
-			return end, fmt.Errorf("the record at byte %d: %w", end, err)
-		}
-		if err := fn(b); err != nil {
-			return end, err
-		}
-		end = next
-	}
-}
-
-func torn(err error) error {
-	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-		return errTorn
-	}
+	err := a.lock.Close() // which unlocks it
+	a.lock = nil
 	return err
 }

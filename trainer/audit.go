@@ -18,8 +18,7 @@ type Audit struct {
 
 // ReadArchive counts what the archive in a directory holds. It may run beside a trainer that writes to it.
 func ReadArchive(dir string) (*Audit, error) {
-	a := &Archive{dir: dir}
-	ids, err := a.list()
+	ids, err := listTakes(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -27,7 +26,7 @@ func ReadArchive(dir string) (*Audit, error) {
 	for _, id := range ids {
 		seen := map[uint64]bool{}
 		rejected := map[string]uint64{}
-		err := a.Read(id, func(b *wire.PairBatch) error {
+		err := readTake(dir, id, -1, func(b *wire.PairBatch) error {
 			for i := range b.Ego.RawNs {
 				seq := b.Ego.FirstSeq + uint64(i)
 				if seen[seq] {
@@ -37,7 +36,7 @@ func ReadArchive(dir string) (*Audit, error) {
 				seen[seq] = true
 				paired := false
 				for _, t := range b.Exo {
-					if t.Index[i] >= 0 {
+					if matched(t, i) {
 						paired = true
 						x.Grades[gradeNames[t.Grade[i]]]++
 					}

@@ -5,16 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"tandem/runtime/feature"
 	"tandem/stream/capture"
 	"tandem/stream/frame"
-	"tandem/stream/wire"
 )
 
 // Sequence is the features of one camera's take at the bundle's rate, sample after sample without gaps.
 type Sequence struct {
-	Name     string
+	Name     string // for errors
 	Dim      int
 	Features []float32 // [T, Dim] row-major
 	Times    []int64   // [T] site time, ns
@@ -61,11 +61,11 @@ func ExtractSequence(ctx context.Context, name string, ex *feature.Extractor, ra
 		if !ok {
 			return nil
 		}
-		if err := s.fill(int(skipped), rate, f.Time); err != nil {
+		if err := s.fill(skipped, rate, f.Time); err != nil {
 			return err
 		}
 		if err := ex.Extract(f.Mat, row); err != nil {
-			return fmt.Errorf("%s: frame %d: %w", src.Source, f.Index, err)
+			return fmt.Errorf("frame %d: %w", f.Index, err)
 		}
 		s.Features = append(s.Features, row...)
 		s.Times = append(s.Times, f.Time)
@@ -89,19 +89,39 @@ func ExtractSequence(ctx context.Context, name string, ex *feature.Extractor, ra
 	return s, nil
 }
 
+// check reports what would spoil training and scores: another number of features than dim, no samples, values that are
+// not finite.
+func (s *Sequence) check(dim int) error {
+	switch {
+	case s.Dim != dim:
+		return fmt.Errorf("%s has %d features a frame, expected %d", s.Name, s.Dim, dim)
+	case s.Len() == 0:
+		return fmt.Errorf("%s has no frames", s.Name)
+	case len(s.Features) != s.Len()*s.Dim:
+		return fmt.Errorf("%s has %d values for %d frames of %d features", s.Name, len(s.Features), s.Len(), s.Dim)
+	}
+	for i, v := range s.Features {
+		if f := float64(v); math.IsNaN(f) || math.IsInf(f, 0) {
+			return fmt.Errorf("%s: feature %d of frame %d is %g, expected a finite number", s.Name, i%dim, i/dim, v)
+		}
+	}
+	return nil
+}
+
 // fill repeats the last sample n times up to time next.
-func (s *Sequence) fill(n int, rate float64, next int64) error {
+func (s *Sequence) fill(n int64, rate float64, next int64) error {
 	if n == 0 {
 		return nil
 	}
 	if float64(n) > maxFill*rate {
-		return fmt.Errorf("%s: %d samples are lost at once before %d ns, at most %g s can be filled in", s.Name, n, next, maxFill)
+		return fmt.Errorf("%s: %d samples (%.1f s) are lost at once after frame %d, at most %g s can be filled in",
+			s.Name, n, float64(n)/rate, s.Len()-1, maxFill)
 	}
 	t := s.Len() - 1
 	from := s.Times[t]
-	for i := 1; i <= n; i++ {
+	for i := int64(1); i <= n; i++ {
 		s.Features = append(s.Features, s.Row(t)...)
-		s.Times = append(s.Times, from+(next-from)*int64(i)/int64(n+1))
+		s.Times = append(s.Times, from+(next-from)*i/(n+1))
 		s.Weights = append(s.Weights, 0)
 		if s.Frames != nil {
 			s.Frames = append(s.Frames, s.Frames[t])
@@ -110,120 +130,11 @@ func (s *Sequence) fill(n int, rate float64, next int64) error {
 	return nil
 }
 
-// PairedTake is a rig's take with the exo samples that were paired to it, on the same time axis: sample t of every
-// sequence is of the same instant. An exo weight is 0 where there was no partner.
-type PairedTake struct {
-	ID  TakeID
-	Ego *Sequence
-	Exo []*Sequence // one a camera
-	// Extractors are the digests of the extractors that made the ego and the exo features.
-	EgoExtractor, ExoExtractor string
-	RateHz                     float64
-}
-
-// slice returns the samples [from, to).
-func (p *PairedTake) slice(from, to int) *PairedTake {
-	c := *p
-	c.Ego = p.Ego.slice(from, to)
-	c.Exo = make([]*Sequence, len(p.Exo))
-	for i, x := range p.Exo {
-		c.Exo[i] = x.slice(from, to)
-	}
-	return &c
-}
-
-// Take reads a take of the archive as sequences. Features that different extractors made are never mixed: such a take is
-// an error.
-func (a *Archive) Take(id TakeID) (*PairedTake, error) {
-	p := &PairedTake{ID: id, Ego: &Sequence{Name: id.String()}}
-	next := int64(-1)
-	exo := map[string]*Sequence{}
-	err := a.Read(id, func(b *wire.PairBatch) error {
-		n := len(b.Ego.RawNs)
-		if n == 0 {
-			return nil
-		}
-		if p.Ego.Dim == 0 {
-			p.Ego.Dim, p.EgoExtractor, p.RateHz = int(b.Ego.Dim), b.Ego.Extractor, b.Ego.RateHz
-		}
-		if b.Ego.Extractor != p.EgoExtractor || int(b.Ego.Dim) != p.Ego.Dim {
-			return fmt.Errorf("the extractor changed within the take at sample %d", b.Ego.FirstSeq)
-		}
-		site := wire.AppendValues(nil, b.Ego.SiteNs)
-		if next >= 0 {
-			lost := int(int64(b.Ego.FirstSeq) - next)
-			if lost < 0 {
-				return fmt.Errorf("sample %d comes twice", b.Ego.FirstSeq)
-			}
-			if err := p.Ego.fill(lost, p.RateHz, site[0]); err != nil {
-				return err
-			}
-			for _, x := range exo {
-				x.pad(p.Ego.Len())
-			}
-		}
-		next = int64(b.Ego.FirstSeq) + int64(n)
-		start := p.Ego.Len()
-		p.Ego.appendF16(b.Ego.Features, n)
-		p.Ego.Times = append(p.Ego.Times, site...)
-		for range n {
-			p.Ego.Weights = append(p.Ego.Weights, 1)
-		}
-		for _, track := range b.Exo {
-			if len(track.Seq) == 0 {
-				continue
-			}
-			if p.ExoExtractor == "" {
-				p.ExoExtractor = track.Extractor
-			}
-			if track.Extractor != p.ExoExtractor {
-				return fmt.Errorf("%s was paired with features of another extractor at sample %d", track.Device, b.Ego.FirstSeq)
-			}
-			x := exo[track.Device]
-			if x == nil {
-				x = &Sequence{Name: track.Device, Dim: int(track.Dim)}
-				exo[track.Device] = x
-				p.Exo = append(p.Exo, x)
-			}
-			x.pad(start)
-			x.appendMatches(track)
-		}
-		return nil
-	})
-	if err == nil && p.Ego.Len() == 0 {
-		err = errors.New("it has no samples")
-	}
-	if err == nil && len(p.Exo) == 0 {
-		err = errors.New("not one of its samples has a partner")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("take %s: %w", id, err)
-	}
-	for _, x := range p.Exo {
-		x.pad(p.Ego.Len())
-		x.Times = p.Ego.Times
-		x.backfill()
-	}
-	return p, nil
-}
-
-// appendF16 appends n rows of encoded features.
-func (s *Sequence) appendF16(features []byte, n int) {
-	at := len(s.Features)
-	s.Features = append(s.Features, make([]float32, n*s.Dim)...)
-	wire.F16(s.Features[at:], features)
-}
-
-// appendMatches appends, for each ego sample of a batch, the exo sample that was matched with it.
-func (s *Sequence) appendMatches(track *wire.ExoTrack) {
-	rows := make([]float32, len(track.Seq)*s.Dim)
-	wire.F16(rows, track.Features)
-	for _, i := range track.Index {
-		if i < 0 {
-			s.pad(s.Len() + 1)
-			continue
-		}
-		s.Features = append(s.Features, rows[int(i)*s.Dim:int(i+1)*s.Dim]...)
+// put appends row as sample at, after as many repetitions of the last one as are missing. What is there already stays.
+func (s *Sequence) put(at int, row []float32) {
+	s.pad(at)
+	if s.Len() == at {
+		s.Features = append(s.Features, row...)
 		s.Weights = append(s.Weights, 1)
 	}
 }
