@@ -41,8 +41,8 @@ func newHub() *cobra.Command {
 
 Rigs, exo agents and the trainer meet at the hub. It keeps what they send in --store, and keeps it there across restarts.
 Only this machine can reach it unless --listen says otherwise; before you open it to a network, give it users or
-certificates by --config. A site that runs NATS already needs no hub of this kind: docs/wire.md says how to use
-an external server or a cluster.`,
+certificates by --config. A site that runs NATS already needs no hub of this kind: 'tandem hub init' makes the streams
+there.`,
 		Example: `  # a hub for this machine, with monitoring pages
   tandem hub --store /var/lib/tandem/hub --monitor 127.0.0.1:8222
 
@@ -67,6 +67,7 @@ an external server or a cluster.`,
 	f.StringVar(&o.client.NKey, "nkey", "", "nkey seed file for the same")
 	f.DurationVar(&o.streamsWait, "wait", time.Minute, "how long to wait for the server and the streams")
 	f.BoolVar(&o.verbose, "verbose", false, "log the server's notices, too")
+	cmd.AddCommand(newHubInit())
 	return cmd
 }
 
@@ -103,8 +104,8 @@ func (o *hubOptions) complete() error {
 	if o.server.Listen == "" && o.server.ConfigFile == "" {
 		o.server.Listen = "127.0.0.1:4222"
 	}
-	if o.replicas < 0 || o.replicas > 5 {
-		return usagef("--replicas %d: expected 1 to 5", o.replicas)
+	if err := checkReplicas(o.replicas); err != nil {
+		return err
 	}
 	if o.streamsWait <= 0 {
 		return usagef("--wait %v: expected more than 0", o.streamsWait)
@@ -118,12 +119,25 @@ func (o *hubOptions) complete() error {
 		o.server.MaxStore = n
 	}
 	o.client.Name = "hub"
-	if o.user != "" {
-		password := os.Getenv(passwordVariable)
-		if password == "" {
-			return usagef("--user %s needs the password in the environment variable %s", o.user, passwordVariable)
-		}
-		o.client.User, o.client.Password = o.user, password
+	return setUser(&o.client, o.user)
+}
+
+// checkReplicas refuses what JetStream doesn't know.
+func checkReplicas(n int) error {
+	if n < 0 || n > 5 {
+		return usagef("--replicas %d: expected 1 to 5", n)
+	}
+	return nil
+}
+
+// setUser gives the connection a user and the password from the environment, unless user is empty.
+func setUser(c *bus.Config, user string) error {
+	if user == "" {
+		return nil
+	}
+	c.User, c.Password = user, os.Getenv(passwordVariable)
+	if c.Password == "" {
+		return usagef("--user %s needs the password in the environment variable %s", user, passwordVariable)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -137,6 +138,11 @@ func TestHubErrorsAreOneLine(t *testing.T) {
 		{"--store " + dir + " --listen " + l.Addr().String(), exitFailed, "the port is in use"},
 		{"--store " + file + " --listen 127.0.0.1:0", exitFailed, "store directory " + file},
 		{"--store " + dir + " --config " + filepath.Join(dir, "none.conf"), exitFailed, "none.conf"},
+		{"init", exitUsage, "--url is missing"},
+		{"init --url nats://h --replicas -1", exitUsage, "--replicas -1"},
+		{"init --url nats://h --max-store 0", exitUsage, "--max-store 0"},
+		{"init --url ftp://h", exitFailed, "scheme \"ftp\""},
+		{"init --url " + l.Addr().String() + " --wait 50ms", exitFailed, l.Addr().String()},
 		{"--store " + dir + " --listen 127.0.0.1:0 --max-store 100MB --replicas 3", exitFailed, "more replicas are asked for"},
 	} {
 		var out, errs bytes.Buffer
@@ -145,6 +151,28 @@ func TestHubErrorsAreOneLine(t *testing.T) {
 		if code != c.code || !strings.Contains(first, c.want) || code == exitFailed && rest != "" {
 			t.Errorf("%s: exit %d, %q; want exit %d and %q", c.args, code, errs.String(), c.code, c.want)
 		}
+	}
+}
+
+func TestHubInitOnAServerThatRunsAlready(t *testing.T) {
+	conf := filepath.Join(t.TempDir(), "nats.conf")
+	if err := os.WriteFile(conf, []byte("listen: \"127.0.0.1:-1\"\nmax_payload: 1MB\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	server, err := bus.StartServer(t.Context(), bus.ServerConfig{StoreDir: t.TempDir(), ConfigFile: conf, MaxStore: 1 << 30, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	for range 2 {
+		var out, errs bytes.Buffer
+		code := run(t.Context(), []string{"hub", "init", "--url", server.URL(), "--max-store", "500MB"}, &out, &errs)
+		if code != exitOK || !strings.Contains(out.String(), "are ready at "+server.URL()) || !strings.Contains(errs.String(), "max_payload: 8MB") {
+			t.Errorf("exit %d, %s%s", code, out.String(), errs.String())
+		}
+	}
+	if got := hubStreams(t, bus.Config{URLs: []string{server.URL()}}); len(got) != 6 {
+		t.Errorf("streams %q", got)
 	}
 }
 

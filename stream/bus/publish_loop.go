@@ -3,6 +3,7 @@ package bus
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -222,7 +223,11 @@ type RejectedError struct {
 }
 
 func (e *RejectedError) Error() string {
-	return "publish " + e.Subject + ", message " + e.ID + ": " + e.Err.Error()
+	text := fmt.Sprintf("publish %s, message %s: %v", e.Subject, e.ID, e.Err)
+	if errors.Is(e.Err, nats.ErrMaxPayload) {
+		text += ": raise max_payload in the server's configuration to 8MB"
+	}
+	return text
 }
 
 // Unwrap returns the server's error.

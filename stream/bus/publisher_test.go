@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -196,5 +198,27 @@ func TestCloseCountsWhatWasNotAcknowledged(t *testing.T) {
 	}
 	if err := p.Close(); err != nil {
 		t.Errorf("second close: %v", err)
+	}
+}
+
+func TestServerThatTakesSmallMessagesOnly(t *testing.T) {
+	conf := filepath.Join(t.TempDir(), "nats.conf")
+	if err := os.WriteFile(conf, []byte("listen: \"127.0.0.1:-1\"\nmax_payload: 1KB\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := startServer(t, ServerConfig{ConfigFile: conf})
+	c := connect(t, Config{URLs: []string{s.URL()}})
+	if err := EnsureStreams(testContext(t), c.JetStream(), StreamsConfig{}); err != nil {
+		t.Fatal(err)
+	}
+	p := newPublisher(t, c, PublisherConfig{})
+	publish(t, p, 0, 2)
+	if err := p.Publish(testContext(t), pairSubject, "large", make([]byte, 2000)); err != nil {
+		t.Fatal(err)
+	}
+	publish(t, p, 2, 4)
+	oneLine(t, p.Flush(testContext(t)), "message large", "maximum payload exceeded", "max_payload")
+	if got := p.Stats(); got.Acked != 4 || got.Dropped[DropRejected] != 1 {
+		t.Errorf("counters: %+v", got)
 	}
 }

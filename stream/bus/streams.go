@@ -101,14 +101,14 @@ func EnsureStreams(ctx context.Context, js jetstream.JetStream, cfg StreamsConfi
 		defer cancel()
 	}
 	for _, s := range cfg.specs() {
-		if err := retryJetStream(ctx, func() error { return cfg.ensureStream(ctx, js, s) }); err != nil {
+		if err := retryJetStream(ctx, func(ctx context.Context) error { return cfg.ensureStream(ctx, js, s) }); err != nil {
 			return fmt.Errorf("stream %s: %w", s.name, err)
 		}
 	}
-	if err := retryJetStream(ctx, func() error { return cfg.ensureBundles(ctx, js) }); err != nil {
+	if err := retryJetStream(ctx, func(ctx context.Context) error { return cfg.ensureBundles(ctx, js) }); err != nil {
 		return fmt.Errorf("object store %s: %w", BucketBundles, err)
 	}
-	if err := retryJetStream(ctx, func() error { return cfg.ensureAssignments(ctx, js) }); err != nil {
+	if err := retryJetStream(ctx, func(ctx context.Context) error { return cfg.ensureAssignments(ctx, js) }); err != nil {
 		return fmt.Errorf("key-value bucket %s: %w", BucketAssignments, err)
 	}
 	return nil
@@ -288,11 +288,15 @@ func explain(err error) error {
 	}
 }
 
-// retryJetStream calls f again while JetStream isn't ready, until ctx ends.
-func retryJetStream(ctx context.Context, f func() error) error {
+// retryJetStream calls f again while JetStream isn't ready, until ctx ends. A cluster without a leader doesn't answer at
+// all, so no try may take long.
+func retryJetStream(ctx context.Context, f func(context.Context) error) error {
+	const try = 3 * time.Second
 	wait := 50 * time.Millisecond
 	for {
-		err := f()
+		tryCtx, cancel := context.WithTimeout(ctx, try)
+		err := f(tryCtx)
+		cancel()
 		if err == nil || !unready(err) {
 			return err
 		}
@@ -302,7 +306,7 @@ func retryJetStream(ctx context.Context, f func() error) error {
 			wait = min(2*wait, 2*time.Second)
 		case <-ctx.Done():
 			timer.Stop()
-			return fmt.Errorf("JetStream isn't ready: %w: does the server run with JetStream (nats-server -js)?", err)
+			return fmt.Errorf("JetStream isn't ready: %w: does the server run with JetStream (nats-server -js), and does its cluster have a leader?", err)
 		}
 	}
 }
