@@ -81,6 +81,7 @@ type loop struct {
 	dir    string
 	takes  *takes
 	site   *site
+	start  int64 // site time of the user's recordings, 0 where they have stamps of their own
 	result Result
 	strips strips
 }
@@ -92,35 +93,50 @@ func (l *loop) say(format string, args ...any) {
 }
 
 func (l *loop) run(ctx context.Context) (err error) {
+	// What can be wrong with the machine or the recordings shows before the long work.
+	if err := l.probe(ctx); err != nil {
+		return err
+	}
+	if l.site, err = startHub(ctx, l.c, l.dir); err != nil {
+		return err
+	}
+	return l.close(l.around())
+}
+
+// close ends the site. The error that ended one of its parts is the one to tell, not that the others were interrupted.
+func (l *loop) close(err error) error {
+	if e := l.site.close(); e != nil && (err == nil || errors.Is(err, context.Canceled)) {
+		return e
+	}
+	return err
+}
+
+// around goes once through the loop.
+func (l *loop) around() (err error) {
 	labelled := filepath.Join(l.dir, "takes", labelledTakes)
 	if l.c.TeacherTakes != "" {
 		labelled = l.c.TeacherTakes
 	} else {
 		l.say("seed %d: rendering takes of the simulated cell", l.seed)
-		if l.takes, err = render(ctx, l.c, l.seed, filepath.Join(l.dir, "takes")); err != nil {
+		if l.takes, err = render(l.site.ctx, l.c, l.seed, filepath.Join(l.dir, "takes")); err != nil {
 			return err
 		}
 	}
 	exo, paired := []string{exo1, exo2}, l.c.Paired
 	if l.c.own() {
-		exo, paired = exo[:0], 1
+		exo, paired = nil, 1
 		for i := range l.c.Exo {
 			exo = append(exo, fmt.Sprintf("exo%d", i+1))
 		}
 	}
-	if l.site, err = startSite(ctx, l.c, l.dir, exo, labelled, paired, l.seed); err != nil {
+	if err := l.site.start(l.c, l.dir, exo, labelled, paired, l.seed); err != nil {
 		return err
 	}
 	l.say("hub listens at %s; the trainer makes the teacher from labelled exo takes", l.site.hub.URL())
 	if l.c.own() {
-		err = l.ownRecordings(exo)
-	} else {
-		err = l.simulated()
+		return l.ownRecordings(exo)
 	}
-	if e := l.site.close(); e != nil && (err == nil || errors.Is(err, context.Canceled)) {
-		err = e
-	}
-	return err
+	return l.simulated()
 }
 
 // simulated is the loop on the simulated cell.

@@ -1,12 +1,14 @@
 package demo
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
 	"tandem/agent"
 	"tandem/stream/capture"
 	"tandem/tas"
+	"tandem/trainer"
 )
 
 // ownRecordings is the loop on the user's own recordings: one take, seen by any number of fixed cameras and the rig.
@@ -15,12 +17,8 @@ func (l *loop) ownRecordings(exo []string) error {
 	if err := l.teacherReleased(); err != nil {
 		return err
 	}
-	start, err := l.start()
-	if err != nil {
-		return err
-	}
 	source := func(file, take string, noPairs bool) agent.Source {
-		return agent.Source{Take: take, NoPairs: noPairs, Capture: capture.Config{Source: file, Start: start}}
+		return agent.Source{Take: take, NoPairs: noPairs, Capture: capture.Config{Source: file, Start: l.start}}
 	}
 	l.say("release %s runs everywhere: the rig plays your recording with it, and its samples are paired", l.result.ReleaseBefore)
 	lists := map[string][]agent.Source{rig: {source(l.c.Ego, "before", false)}}
@@ -106,26 +104,41 @@ func (l *loop) ownRecordings(exo []string) error {
 	return nil
 }
 
-// start returns the site time at which the recordings begin: 0, for their own stamps, when all of them have some.
-func (l *loop) start() (int64, error) {
-	own := 0
+// probe looks at the user's recordings: they can be read, and either all or none have files of stamps.
+func (l *loop) probe(ctx context.Context) error {
+	if !l.c.own() {
+		return nil
+	}
+	stamped := 0
 	files := append([]string{l.c.Ego}, l.c.Exo...)
 	for _, file := range files {
-		info, err := capture.Probe(l.site.ctx, capture.Config{Source: file})
+		info, err := capture.Probe(ctx, capture.Config{Source: file})
 		if err != nil {
-			return 0, err
+			return err
 		}
 		if info.StampsFile != "" {
-			own++
+			stamped++
 		}
 	}
-	if own == len(files) {
-		return 0, nil
+	switch stamped {
+	case len(files):
+		l.start = 0 // the stamps say
+	case 0:
+		l.start = recordingsStart
+	default:
+		return fmt.Errorf("%d of %d recordings have a file of stamps beside them: expected all or none", stamped, len(files))
 	}
-	if own > 0 {
-		return 0, fmt.Errorf("%d of %d recordings have a file of stamps beside them: expected all or none", own, len(files))
+	if l.c.Labels != "" {
+		if _, err := tas.ReadFrames(l.c.Labels); err != nil {
+			return err
+		}
 	}
-	return recordingsStart, nil
+	if l.c.TeacherTakes != "" {
+		if _, err := trainer.FindRecordings(l.c.TeacherTakes, "exo*"); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // recordingsStart stands for the unknown moment at which recordings without stamps began together: 2026-01-01 UTC.

@@ -61,36 +61,39 @@ type takeDone struct {
 	err  error
 }
 
-// startSite starts everything. The hub listens where the configuration says.
-func startSite(ctx context.Context, c *Config, dir string, exo []string, labelled string, distilAt int, seed uint64) (_ *site, err error) {
+// startHub starts the site's hub, which listens where the configuration says. The caller closes the site.
+func startHub(ctx context.Context, c *Config, dir string) (_ *site, err error) {
 	ctx, stop := context.WithCancel(ctx)
 	s := &site{stop: stop, camera: map[string]*device{}, changed: make(chan struct{}), rigAdopts: make(chan string, 16)}
-	s.group, ctx = errgroup.WithContext(ctx)
-	s.ctx = ctx
+	s.group, s.ctx = errgroup.WithContext(ctx)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close())
 		}
 	}()
-	s.hub, err = bus.StartServer(ctx, bus.ServerConfig{
+	s.hub, err = bus.StartServer(s.ctx, bus.ServerConfig{
 		Name: "hub", StoreDir: filepath.Join(dir, "hub"), Listen: c.Listen, Logger: c.Log,
 	})
 	if err != nil {
 		return nil, err
 	}
-	if s.conn, err = bus.Connect(ctx, bus.Config{URLs: []string{s.hub.URL()}, Name: "demo", Logger: c.Log}); err != nil {
+	if s.conn, err = bus.Connect(s.ctx, bus.Config{URLs: []string{s.hub.URL()}, Name: "demo", Logger: c.Log}); err != nil {
 		return nil, err
 	}
-	if err := bus.EnsureStreams(ctx, s.conn.JetStream(), bus.StreamsConfig{Store: s.hub.MaxStore()}); err != nil {
-		return nil, err
-	}
+	return s, bus.EnsureStreams(s.ctx, s.conn.JetStream(), bus.StreamsConfig{Store: s.hub.MaxStore()})
+}
+
+// start starts the rig, the exo cameras and the trainer.
+func (s *site) start(c *Config, dir string, exo []string, labelled string, distilAt int, seed uint64) error {
+	ctx := s.ctx
 	for _, name := range append([]string{rig}, exo...) {
 		if err := s.startDevice(ctx, c, dir, name, exo); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	recipe := c.Recipe
 	recipe.Seed = seed
+	var err error
 	s.trainer, err = trainer.New(trainer.Config{
 		Site: siteName, Cell: cellName, Name: lineName, Store: filepath.Join(dir, "trainer"),
 		NATS:     trainer.NATSConfig{URLs: []string{s.hub.URL()}},
@@ -104,10 +107,10 @@ func startSite(ctx context.Context, c *Config, dir string, exo []string, labelle
 		Rejected: func(d *trainer.Distillation) { s.note(func() { s.rejected = d }) },
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	s.group.Go(func() error { return s.trainer.Run(ctx) })
-	return s, nil
+	return nil
 }
 
 func (s *site) startDevice(ctx context.Context, c *Config, dir, name string, exo []string) error {
