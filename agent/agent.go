@@ -3,15 +3,14 @@ package agent
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"tandem/runtime/bundle"
-	"tandem/runtime/model"
 	"tandem/stream/bus"
 	"tandem/stream/wire"
 	"tandem/sync/pair"
@@ -24,6 +23,8 @@ type Agent struct {
 	count    *counters
 	pipeline *pipeline
 	takeDone func(Source, error)
+	ran      atomic.Bool
+	patience patience
 }
 
 // Options are what a caller may know better than the configuration file.
@@ -36,21 +37,27 @@ type Options struct {
 	Adopted func(release string)
 }
 
+// patience bounds how long things are waited for.
+type patience struct {
+	store time.Duration // for progress in storing a take's messages while the hub is there
+	stop  time.Duration // for everything, once the agent has been told to stop
+}
+
 // New makes an agent of a valid configuration.
 func New(cfg Config, opts Options) (*Agent, error) {
 	cfg.setDefaults()
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	a := &Agent{cfg: cfg, log: opts.Log, count: newCounters(), takeDone: opts.TakeDone}
+	a := &Agent{
+		cfg: cfg, log: opts.Log, count: newCounters(), takeDone: opts.TakeDone,
+		patience: patience{store: 5 * time.Minute, stop: 3 * time.Second},
+	}
 	if a.log == nil {
 		a.log = slog.Default()
 	}
 	a.log = a.log.With("device", cfg.Device)
-	a.pipeline = &pipeline{
-		device: cfg.Device, scores: cfg.Role == RoleExo, count: a.count, log: a.log, offered: make(chan offer, 1), adopted: opts.Adopted,
-		batcher: batcher{device: cfg.Device, bound: int64(cfg.Camera.ClockBound)},
-	}
+	a.pipeline = newPipeline(&a.cfg, a.count, a.log, opts.Adopted)
 	return a, nil
 }
 
@@ -60,15 +67,30 @@ func (a *Agent) Counters() map[string]uint64 { return a.count.snapshot() }
 // Release returns the release that runs, or "" before the first.
 func (a *Agent) Release() string {
 	if now := a.pipeline.running.Load(); now != nil {
-		return now.release
+		return now.bundle.Release
 	}
 	return ""
 }
 
 // Run connects, plays the sources until the channel is closed or ctx ends, and returns when everything that it started
 // has ended and what was made is stored at the hub. A recording that cannot be read does not stop the ones after it; its
-// error is among those returned at the end.
-func (a *Agent) Run(ctx context.Context, sources <-chan Source) (err error) {
+// error is among those returned at the end, on one line.
+//
+// When ctx ends, the take that plays is ended as if its camera had, and what was made of it is stored if that takes no
+// longer than some seconds; messages that could not be stored are an error, being asked to stop is none. Run may be called
+// once.
+func (a *Agent) Run(ctx context.Context, sources <-chan Source) error {
+	if a.ran.Swap(true) {
+		return errors.New("agent: Run was called before: make another agent")
+	}
+	err := a.run(ctx, sources)
+	if ctx.Err() != nil {
+		err = without(without(err, context.Canceled), ctx.Err())
+	}
+	return err
+}
+
+func (a *Agent) run(ctx context.Context, sources <-chan Source) (err error) {
 	conn, err := bus.Connect(ctx, a.cfg.bus(a.log))
 	if err != nil {
 		return err
@@ -82,74 +104,113 @@ func (a *Agent) Run(ctx context.Context, sources <-chan Source) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if e := publisher.Close(); err == nil {
-			err = e
-		}
-	}()
-	defer func() {
-		if e := a.pipeline.close(); err == nil {
-			err = e
-		}
-	}()
-	out := &publishing{cfg: &a.cfg, publisher: publisher, count: a.count, log: a.log}
+	defer func() { err = join(err, publisher.Close()) }()
+	defer func() { err = join(err, a.pipeline.close()) }()
+	out := &publishing{cfg: &a.cfg, publisher: publisher, count: a.count, log: a.log, warn: throttle{log: a.log}}
 	a.pipeline.out = out
 	st := &status{cfg: &a.cfg, conn: conn, publisher: publisher, pipeline: a.pipeline, count: a.count, log: a.log}
 
-	// The helpers run until the last take is done; then they are told to stop and waited for.
-	running, stop := context.WithCancel(ctx)
+	// The helpers go on after ctx has ended, until the last take is done; then they are told to stop and waited for.
+	working, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	group, groupCtx := errgroup.WithContext(running)
-	group.Go(func() error { return st.run(groupCtx) })
-	if a.cfg.Role == RoleEgo {
-		if err := a.startPairing(groupCtx, group, conn, out); err != nil {
-			stop()
-			return errors.Join(err, group.Wait())
-		}
+	group, work := errgroup.WithContext(working)
+	reading, stopReading := context.WithCancel(ctx)
+	defer stopReading()
+	defer context.AfterFunc(work, stopReading)() // a helper that fails ends the take, too
+	group.Go(func() error {
+		a.hurry(ctx, work, stop)
+		return nil
+	})
+	group.Go(func() error { return st.run(work) })
+
+	p := &player{
+		patience: a.patience, conn: conn, out: out, status: st, pipeline: a.pipeline, log: a.log, takeDone: a.takeDone,
+		played: map[string]bool{},
 	}
-	if err := a.startModels(groupCtx, group, conn, st); err != nil {
-		stop()
-		return errors.Join(err, group.Wait())
+	err = a.startPairing(work, group, conn, out)
+	if err == nil {
+		err = a.startModels(ctx, work, group, conn, st)
 	}
-	err = a.play(groupCtx, sources, out, st)
-	st.publish(ctx)
+	if err == nil {
+		err = p.play(reading, work, sources)
+	}
+	st.stop()
+	st.publish()
 	stop()
-	if e := group.Wait(); err == nil || errors.Is(err, context.Canceled) && e != nil {
-		err = e
-	}
-	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		return nil // asked to stop, and stopped
+	if failed := without(group.Wait(), context.Canceled); failed != nil {
+		err = join(failed, without(err, context.Canceled)) // the helper's failure is why the takes ended
 	}
 	return err
 }
 
-// startPairing begins to read the exo cameras' streams.
+// hurry stops the work some time after ctx has ended.
+func (a *Agent) hurry(ctx, work context.Context, stop context.CancelFunc) {
+	select {
+	case <-ctx.Done():
+	case <-work.Done():
+		return
+	}
+	timer := time.NewTimer(a.patience.stop)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		stop()
+	case <-work.Done():
+	}
+}
+
+// sinceMargin is how much of the teacher's stream before its start a live rig reads.
+const sinceMargin = 10 * time.Minute
+
+// startPairing begins to read the exo cameras' streams in the ego role.
 func (a *Agent) startPairing(ctx context.Context, group *errgroup.Group, conn *bus.Conn, out *publishing) error {
+	if a.cfg.Role != RoleEgo {
+		return nil
+	}
 	p := a.cfg.Pair
-	join, err := newPairing(pair.Config{Exo: p.Exo, MaxDt: p.MaxDt, Buffer: p.Buffer}, p.Wait, out.pairs, a.count, a.log)
+	pairing, err := newPairing(pair.Config{Exo: p.Exo, MaxDt: p.MaxDt, Buffer: p.Buffer}, p.Wait, out.pairs, a.count, a.log)
 	if err != nil {
 		return err
 	}
-	out.pairing = join
-	group.Go(func() error { return join.run(ctx) })
+	pairing.online = func() bool { return conn.Stats().Connected }
+	out.pairing = pairing
+	group.Go(func() error { return pairing.run(ctx) })
+	// What has been read and not paired is in memory only, so each run reads anew: recordings all that the hub keeps, since
+	// their cameras may have played them before; a live camera what is of now.
+	var since time.Time
+	if a.cfg.live() {
+		since = time.Now().Add(-sinceMargin)
+	}
 	for i, exo := range p.Exo {
+		// The parts may hold what joins them, so they are told apart by what can't be in them.
+		durable := wire.Token(a.cfg.Cell + "/" + a.cfg.Device + "/" + exo)
+		if err := bus.RemoveConsumer(ctx, conn.JetStream(), bus.StreamTeacher, durable); err != nil {
+			return err
+		}
 		consumer, err := bus.NewConsumer(ctx, conn.JetStream(), bus.ConsumerConfig{
-			Stream:  bus.StreamTeacher,
-			Durable: wire.Token(a.cfg.Cell + "-" + a.cfg.Device + "-" + exo),
+			Stream: bus.StreamTeacher, Durable: durable, Since: since, InOrder: true, AckWait: 3 * time.Second,
 			Filters: []bus.Subject{{Site: a.cfg.Site, Cell: a.cfg.Cell, Device: exo, Kind: bus.Teacher}},
 			Logger:  a.log,
 		})
 		if err != nil {
 			return err
 		}
+		last := uint64(0)
 		group.Go(func() error {
 			return consumer.Run(ctx, func(ctx context.Context, m *bus.Message) error {
+				if m.Sequence <= last {
+					return nil // its acknowledgement was lost
+				}
 				b, err := wire.DecodeSampleBatch(m.Data)
 				if err != nil {
 					a.count.drop("exo_batch_invalid", 1)
 					return err
 				}
-				return join.exo(ctx, i, b)
+				if err := pairing.exo(ctx, i, b); err != nil {
+					return err
+				}
+				last = m.Sequence
+				return nil
 			})
 		})
 	}
@@ -157,18 +218,21 @@ func (a *Agent) startPairing(ctx context.Context, group *errgroup.Group, conn *b
 }
 
 // startModels opens the bundle to begin with, and begins to follow assignments.
-func (a *Agent) startModels(ctx context.Context, group *errgroup.Group, conn *bus.Conn, st *status) error {
+func (a *Agent) startModels(ctx, work context.Context, group *errgroup.Group, conn *bus.Conn, st *status) error {
 	opts := a.cfg.Runtime.options()
 	if dir := a.cfg.Bundle.Dir; dir != "" {
 		b, err := bundle.Read(dir)
 		if err != nil {
 			return err
 		}
-		m, err := model.OpenProbed(b, opts)
+		m, err := open(b, opts)
 		if err != nil {
 			return err
 		}
-		if err := a.pipeline.adopt(ctx, nil, offer{m: m, taken: make(chan struct{})}); err != nil {
+		o := &offer{m: m, done: make(chan error, 1)}
+		a.pipeline.next.Store(o)
+		a.pipeline.adopt()
+		if err := <-o.done; err != nil {
 			return errors.Join(err, m.Close())
 		}
 	}
@@ -180,61 +244,10 @@ func (a *Agent) startModels(ctx context.Context, group *errgroup.Group, conn *bu
 		return err
 	}
 	u := &updater{
-		device: a.cfg.Device, dir: filepath.Join(a.cfg.Store, "releases"), opts: opts, releases: releases,
-		pipeline: a.pipeline, status: st, count: a.count, log: a.log,
+		device: a.cfg.Device, opts: opts, releases: releases, pipeline: a.pipeline, status: st, count: a.count, log: a.log,
+		// Devices that share a disk have stores of their own.
+		store: &store{dir: filepath.Join(a.cfg.Store, a.cfg.Device, "releases"), releases: releases, log: a.log},
 	}
-	group.Go(func() error { return u.run(ctx) })
+	group.Go(func() error { return u.run(work) })
 	return nil
-}
-
-// storeWait bounds how long a take's messages may take to be stored before the next take goes on.
-const storeWait = 5 * time.Minute
-
-// play runs the sources one after another.
-func (a *Agent) play(ctx context.Context, sources <-chan Source, out *publishing, st *status) error {
-	var failed []error
-	for {
-		st.playing("")
-		var src Source
-		var ok bool
-		select {
-		case src, ok = <-sources:
-		case <-ctx.Done():
-			return errors.Join(append(failed, ctx.Err())...)
-		}
-		if !ok {
-			return errors.Join(failed...)
-		}
-		if err := wire.CheckToken("take", src.Take); err != nil {
-			return fmt.Errorf("source %s: %w", src.Capture.Source, err)
-		}
-		src.Capture.Log = a.log
-		st.playing(src.Take)
-		err := a.pipeline.take(ctx, &src)
-		if err == nil {
-			err = a.settle(ctx, out)
-		}
-		if a.takeDone != nil {
-			a.takeDone(src, err)
-		}
-		if ctx.Err() != nil {
-			return errors.Join(append(failed, ctx.Err())...)
-		}
-		if err != nil {
-			a.log.Error("take failed", "take", src.Take, "error", err)
-			failed = append(failed, err)
-		}
-	}
-}
-
-// settle waits until the take's pairs are decided and everything is stored at the hub.
-func (a *Agent) settle(ctx context.Context, out *publishing) error {
-	ctx, cancel := context.WithTimeout(ctx, storeWait)
-	defer cancel()
-	if out.pairing != nil {
-		if err := out.pairing.settle(ctx); err != nil {
-			return err
-		}
-	}
-	return out.publisher.Flush(ctx)
 }

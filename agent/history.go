@@ -2,18 +2,18 @@ package agent
 
 import "sync"
 
-// history keeps the features of a take's newest samples, so that a release that takes over in the middle can be warmed
-// up. The pipeline adds; the updater takes snapshots from another goroutine.
+// history keeps the features of a take's newest samples, as the segmenter has seen them, so that a release that takes over
+// in the middle can be warmed up. The pipeline adds; the updater takes snapshots from another goroutine.
 type history struct {
 	mu    sync.Mutex
 	dim   int
 	rows  []float32 // a circular buffer of cap rows
 	cap   int
-	total int // rows added since the last clear
-	epoch int // counts clears: rows of different epochs don't belong together
+	total int // rows added since the last reset
+	epoch int // counts resets: rows of different epochs don't belong together
 }
 
-// reset empties the history and sets its size; extractors of another dimension start anew.
+// reset empties the history and sets its size.
 func (h *history) reset(dim, rows int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -24,33 +24,87 @@ func (h *history) reset(dim, rows int) {
 	h.epoch++
 }
 
+// clear empties the history.
+func (h *history) clear() { h.reset(h.dim, h.cap) }
+
+// grow makes room for more rows, and keeps those it has.
+func (h *history) grow(rows int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if rows <= h.cap {
+		return
+	}
+	kept := h.copy(max(0, h.total-h.cap))
+	h.cap, h.rows = rows, make([]float32, h.dim*rows)
+	first := h.total - len(kept)/max(h.dim, 1)
+	for i := first; i < h.total; i++ {
+		copy(h.row(i), kept[(i-first)*h.dim:])
+	}
+}
+
+func (h *history) row(i int) []float32 {
+	at := i % h.cap * h.dim
+	return h.rows[at : at+h.dim]
+}
+
 func (h *history) add(row []float32) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.put(row)
+}
+
+func (h *history) put(row []float32) {
 	if h.cap > 0 {
-		at := h.total % h.cap * h.dim
-		copy(h.rows[at:at+h.dim], row)
+		copy(h.row(h.total), row)
 	}
 	h.total++
+}
+
+// repeat adds the newest row n times, as the segmenter does for samples that were lost.
+func (h *history) repeat(n int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.total == 0 {
+		return
+	}
+	for range n {
+		if h.cap == 0 {
+			h.total++
+			continue
+		}
+		h.put(h.row(h.total - 1))
+	}
+}
+
+// kept returns how many rows are kept.
+func (h *history) kept() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return min(h.total, h.cap)
 }
 
 // mark is how far a snapshot reached.
 type mark struct{ epoch, total int }
 
-// since returns a copy of the rows that were added after m and are still kept, oldest first, and where they end. The zero
-// mark, or one of another take, gets all.
-func (h *history) since(m mark) ([]float32, mark) {
+// since returns a copy of the rows that were added after m and are still kept, oldest first, and where they end. whole
+// says that they continue what m had: where they don't, because of another take, or because some have been overwritten,
+// all that are kept are returned.
+func (h *history) since(m mark) (rows []float32, now mark, whole bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	from := 0
-	if m.epoch == h.epoch {
+	oldest := max(0, h.total-h.cap)
+	from := oldest
+	if whole = m.epoch == h.epoch && m.total >= oldest; whole {
 		from = m.total
 	}
-	from = max(from, h.total-h.cap)
-	out := make([]float32, 0, (h.total-from)*h.dim)
-	for i := from; i < h.total; i++ {
-		at := i % h.cap * h.dim
-		out = append(out, h.rows[at:at+h.dim]...)
+	return h.copy(from), mark{h.epoch, h.total}, whole
+}
+
+// copy returns the rows from number i on.
+func (h *history) copy(i int) []float32 {
+	out := make([]float32, 0, (h.total-i)*h.dim)
+	for ; i < h.total; i++ {
+		out = append(out, h.row(i)...)
 	}
-	return out, mark{h.epoch, h.total}
+	return out
 }

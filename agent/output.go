@@ -2,8 +2,11 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 
 	"tandem/runtime/model"
 	"tandem/runtime/segment"
@@ -19,6 +22,17 @@ type publishing struct {
 	pairing   *pairing // nil in the exo role
 	count     *counters
 	log       *slog.Logger
+	live      atomic.Bool // of the running take's camera
+
+	mu   sync.Mutex
+	warn throttle
+}
+
+func (p *publishing) begin(_ *Source, live bool) {
+	p.live.Store(live)
+	if p.pairing != nil {
+		p.pairing.begin(live)
+	}
 }
 
 func (p *publishing) batch(ctx context.Context, src *Source, b *wire.SampleBatch) error {
@@ -29,12 +43,12 @@ func (p *publishing) batch(ctx context.Context, src *Source, b *wire.SampleBatch
 		return p.pairing.ego(ctx, b)
 	}
 	p.count.add("teacher_batches", 1)
-	return p.publish(ctx, bus.Teacher, wire.MessageID(b.Device, b.Take, b.FirstSeq), b)
+	return p.publish(ctx, bus.Teacher, b.ID(), b)
 }
 
 // pairs publishes a batch of pairs.
 func (p *publishing) pairs(ctx context.Context, b *wire.PairBatch) error {
-	return p.publish(ctx, bus.Pairs, wire.MessageID(b.Ego.Device, b.Ego.Take, b.Ego.FirstSeq), b)
+	return p.publish(ctx, bus.Pairs, b.ID(), b)
 }
 
 func (p *publishing) events(ctx context.Context, src *Source, m *model.Model, list []segment.Event) error {
@@ -61,19 +75,49 @@ func (p *publishing) events(ctx context.Context, src *Source, m *model.Model, li
 	return nil
 }
 
-// publish hands a message to the publisher. A message that the backlog has no room for is lost, counted, and no reason to
-// stop the camera.
+// progress counts what has been stored and decided.
+func (p *publishing) progress() uint64 {
+	n := p.publisher.Stats().Acked
+	if p.pairing != nil {
+		n += p.count.get("pair_batches")
+	}
+	return n
+}
+
+// noRoom is a context that has ended: with it, Publish does not wait for room.
+var noRoom = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
+
+// publish hands a message to the publisher. While the backlog is full a recording waits, and a live camera loses the
+// message, which is counted: its pictures would be lost instead, and the segments with them. A message that breaks the
+// rules of the wire is counted and lost, too, since sending it again could not help.
 func (p *publishing) publish(ctx context.Context, kind bus.Kind, id string, m wire.Message) error {
 	data, err := wire.Encode(m)
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", kind, id, err)
+		p.lose("invalid_"+string(kind), id, err)
+		return nil
 	}
-	err = p.publisher.Publish(ctx, p.cfg.subject(kind).String(), id, data)
-	if lost(err) {
-		p.count.drop("backlog_full_"+string(kind), 1)
+	wait, live := ctx, p.live.Load()
+	if live {
+		wait = noRoom
+	}
+	err = p.publisher.Publish(wait, p.cfg.subject(kind).String(), id, data)
+	if live && errors.Is(err, context.Canceled) {
+		p.lose("backlog_full_"+string(kind), id, bus.ErrBacklogFull)
 		return nil
 	}
 	return err
+}
+
+// lose counts a message that is not sent.
+func (p *publishing) lose(reason, id string, err error) {
+	p.count.drop(reason, 1)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.warn.log1("message lost", id, err)
 }
 
 var segmentKinds = map[segment.Kind]wire.SegmentKind{

@@ -12,44 +12,36 @@ import (
 	"tandem/sync/pair"
 )
 
+// Reasons for which a pair is not made, beside the joiner's.
+const (
+	releaseChanged pair.Reason = "release_changed" // the exo camera changed its release within the ego batch
+	timeWentBack   pair.Reason = "time_went_back"  // the ego sample is earlier than one before it
+)
+
 // pairing joins the rig's batches with those of the exo cameras and publishes a PairBatch for each ego batch. ego is
 // called by the pipeline, exo by one consumer for each camera, run by a goroutine of its own that gives cameras up which
-// stay silent. ego and exo block while there is no room: a recording is then read no faster than pairs can be made, and
-// the teacher's stream waits in JetStream.
+// stay silent.
+//
+// ego and exo block while there is no room: a recording is then read no faster than pairs can be made, and the teacher's
+// stream waits in JetStream. A live rig does not wait: when its samples have no room left, the cameras that hold them up
+// are given up for them.
 type pairing struct {
 	cameras []string
 	wait    time.Duration // how long a silent camera is waited for
 	publish func(context.Context, *wire.PairBatch) error
+	online  func() bool // whether the hub can be reached: otherwise a camera's silence says nothing
 	count   *counters
 	log     *slog.Logger
+	names   []map[pair.Reason]string // by camera: keys of PairBatch.rejected
 
-	mu       sync.Mutex
-	changed  chan struct{} // closed and replaced whenever room appears or a batch is done
-	join     *pair.Joiner
-	open     []*openBatch // ego batches that are not decided, oldest first
-	take     string
-	rejected map[string]uint64 // of the ego take
-	moved    time.Time         // when a row was last decided, or began to wait
-}
-
-// openBatch is an ego batch on its way through the joiner.
-type openBatch struct {
-	ego     *wire.SampleBatch
-	decided int          // rows that are decided
-	skipped map[int]bool // rows that never went into the joiner
-	tracks  []*openTrack
-}
-
-// openTrack is one exo camera's part of an ego batch.
-type openTrack struct {
-	camera       int
-	origin       *wire.SampleBatch
-	seq, raw, at []int64
-	index        []int32
-	dt           []int64
-	bound        []int64
-	grade        []wire.Grade
-	features     []byte
+	mu      sync.Mutex
+	changed chan struct{} // closed and replaced when room may have appeared or a batch is done
+	waiters int           // for changed
+	join    *pair.Joiner
+	open    []*openBatch // ego batches that are not published, oldest first
+	take    *egoTake     // the newest
+	live    bool
+	moved   time.Time // when a row was last decided, or began to wait
 }
 
 func newPairing(cfg pair.Config, wait time.Duration, publish func(context.Context, *wire.PairBatch) error, count *counters, log *slog.Logger) (*pairing, error) {
@@ -57,28 +49,47 @@ func newPairing(cfg pair.Config, wait time.Duration, publish func(context.Contex
 	if err != nil {
 		return nil, err
 	}
-	return &pairing{
-		cameras: cfg.Exo, wait: wait, publish: publish, count: count, log: log,
-		changed: make(chan struct{}), join: j, rejected: map[string]uint64{}, moved: time.Now(),
-	}, nil
+	p := &pairing{
+		cameras: cfg.Exo, wait: wait, publish: publish, online: func() bool { return true }, count: count, log: log,
+		changed: make(chan struct{}), join: j, take: &egoTake{}, moved: time.Now(),
+	}
+	for _, c := range cfg.Exo {
+		names := map[pair.Reason]string{}
+		for _, r := range []pair.Reason{pair.TooFar, pair.TooWide, pair.NoExo, releaseChanged, timeWentBack} {
+			names[r] = c + "/" + string(r)
+		}
+		p.names = append(p.names, names)
+	}
+	return p, nil
+}
+
+// begin is told of the rig's next take.
+func (p *pairing) begin(live bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.live = live
 }
 
 // ego takes the rig's next batch.
 func (p *pairing) ego(ctx context.Context, b *wire.SampleBatch) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if b.Take != p.take {
-		p.take, p.rejected = b.Take, map[string]uint64{}
-	}
 	raw, site := wire.AppendValues(nil, b.RawNs), wire.AppendValues(nil, b.SiteNs)
-	// The batch becomes open piece by piece; rows of it may be decided before its end is pushed.
-	o := &openBatch{ego: b}
-	p.open = append(p.open, o)
-	for i := range raw {
-		for !p.join.WantsEgo() {
-			if err := p.unlocked(ctx); err != nil {
+	if b.Take != p.take.name {
+		p.take = &egoTake{name: b.Take, rejected: map[string]uint64{}}
+		if last, ok := p.join.LastEgo(); ok && len(site) > 0 && site[0] < last {
+			// The take is of an earlier time than the one before: what still waits has to go first.
+			if err := p.giveUp(ctx); err != nil {
 				return err
 			}
+		}
+	}
+	// The batch becomes open piece by piece; rows of it may be decided before its end is pushed.
+	o := &openBatch{take: p.take, ego: b, rows: len(raw)}
+	p.open = append(p.open, o)
+	for i := range raw {
+		if err := p.room(ctx); err != nil {
+			return err
 		}
 		if p.join.Waiting() == 0 {
 			p.moved = time.Now()
@@ -86,11 +97,9 @@ func (p *pairing) ego(ctx context.Context, b *wire.SampleBatch) error {
 		err := p.join.Ego(pair.Sample{Take: b.Take, Seq: int64(b.FirstSeq) + int64(i), Raw: raw[i], Time: site[i], Bound: b.BoundNs})
 		if err != nil {
 			// Time that goes back can't be paired. The sample stays in the upload, without a partner.
-			p.count.drop("pair_time_went_back", 1)
-			p.log.Warn("sample cannot be paired", "error", err)
 			o.skip(i)
-			for _, c := range p.cameras {
-				p.rejected[c+"/time_went_back"]++
+			for c := range p.cameras {
+				p.reject(o, c, timeWentBack)
 			}
 			continue
 		}
@@ -101,7 +110,27 @@ func (p *pairing) ego(ctx context.Context, b *wire.SampleBatch) error {
 	return p.finish(ctx)
 }
 
-// exo takes camera i's next batch.
+// room waits until the joiner takes another ego sample.
+func (p *pairing) room(ctx context.Context) error {
+	for !p.join.WantsEgo() {
+		if !p.live {
+			if err := p.unlocked(ctx); err != nil {
+				return err
+			}
+			continue
+		}
+		for _, i := range p.join.Behind() {
+			p.count.add("exo_given_up", 1)
+			p.join.Expire(i)
+		}
+		if err := p.drain(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// exo takes camera i's next batch. Its error is never the batch's fault.
 func (p *pairing) exo(ctx context.Context, i int, b *wire.SampleBatch) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -118,7 +147,7 @@ func (p *pairing) exo(ctx context.Context, i int, b *wire.SampleBatch) error {
 			Features: b.Features[k*row : (k+1)*row], Origin: b,
 		})
 		if err != nil {
-			p.count.drop("exo_time_went_back", 1) // a resend, or a camera whose clock was set back
+			p.count.drop("exo_time_went_back", 1) // a take played again, or a camera whose clock was set back
 			continue
 		}
 		if err := p.drain(ctx); err != nil {
@@ -135,8 +164,12 @@ func (p *pairing) exo(ctx context.Context, i int, b *wire.SampleBatch) error {
 // unlocked waits for a change without the lock.
 func (p *pairing) unlocked(ctx context.Context) error {
 	changed := p.changed
+	p.waiters++
 	p.mu.Unlock()
-	defer p.mu.Lock()
+	defer func() {
+		p.mu.Lock()
+		p.waiters--
+	}()
 	select {
 	case <-changed:
 		return nil
@@ -146,41 +179,50 @@ func (p *pairing) unlocked(ctx context.Context) error {
 }
 
 func (p *pairing) wake() {
-	close(p.changed)
-	p.changed = make(chan struct{})
+	if p.waiters > 0 {
+		close(p.changed)
+		p.changed = make(chan struct{})
+	}
 }
 
-// drain takes every decided row, and publishes the batches that are complete.
+// drain takes every decided row, and publishes the batches that are complete. Those who wait are woken: an exo sample may
+// have made room by itself, too.
 func (p *pairing) drain(ctx context.Context) error {
-	moved := false
+	defer p.wake()
 	for row, ok := p.join.Next(); ok; row, ok = p.join.Next() {
-		moved = true
+		p.moved = time.Now()
 		o := p.deciding()
 		for i, m := range row.Matches {
-			if m.Exo == nil {
-				p.rejected[p.cameras[i]+"/"+string(m.Reason)]++
-				p.count.add("pairs_rejected_"+string(m.Reason), 1)
-				continue
+			switch {
+			case m.Exo == nil:
+				p.reject(o, i, m.Reason)
+			case !o.add(i, m):
+				p.reject(o, i, releaseChanged)
+			default:
+				p.count.add(gradeCounts[m.Grade], 1)
 			}
-			if !o.add(i, m) {
-				p.rejected[p.cameras[i]+"/release_changed"]++
-				p.count.add("pairs_rejected_release_changed", 1)
-				continue
-			}
-			p.count.add("pairs_"+m.Grade.String(), 1)
 		}
-		o.decided++
-		o.pad()
+		o.next()
 		if err := p.finish(ctx); err != nil {
 			return err
 		}
 	}
-	if moved {
-		p.moved = time.Now()
-	}
-	p.wake() // an exo push may have made room by evicting, too
 	return nil
 }
+
+// reject counts a pair that is not made.
+func (p *pairing) reject(o *openBatch, camera int, why pair.Reason) {
+	o.take.rejected[p.names[camera][why]]++
+	p.count.add(rejectedCounts[why], 1)
+}
+
+var (
+	gradeCounts    = map[pair.Grade]string{pair.Gold: "pairs_gold", pair.Silver: "pairs_silver", pair.Bronze: "pairs_bronze"}
+	rejectedCounts = map[pair.Reason]string{
+		pair.TooFar: "pairs_rejected_too_far", pair.TooWide: "pairs_rejected_bound", pair.NoExo: "pairs_rejected_no_exo",
+		releaseChanged: "pairs_rejected_release_changed", timeWentBack: "pairs_rejected_time_went_back",
+	}
+)
 
 // deciding returns the oldest batch with rows to decide: rows come out of the joiner in the order in which they went in.
 func (p *pairing) deciding() *openBatch {
@@ -189,18 +231,19 @@ func (p *pairing) deciding() *openBatch {
 			return o
 		}
 	}
-	return nil
+	return nil // can't be: the joiner has only rows of open batches
 }
 
 // finish publishes the batches at the front that are complete.
 func (p *pairing) finish(ctx context.Context) error {
 	for len(p.open) > 0 && p.open[0].done() {
 		o := p.open[0]
-		p.open = slices.Delete(p.open, 0, 1)
-		if err := p.publish(ctx, o.message(p.cameras, p.rejected)); err != nil {
-			return fmt.Errorf("publish pairs %s/%d: %w", o.ego.Take, o.ego.FirstSeq, err)
+		if err := p.publish(ctx, o.message(p.cameras)); err != nil {
+			return fmt.Errorf("publish pairs %s: %w", o.ego.ID(), err)
 		}
+		p.open = slices.Delete(p.open, 0, 1)
 		p.count.add("pair_batches", 1)
+		p.wake()
 	}
 	return nil
 }
@@ -214,7 +257,7 @@ func (p *pairing) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			if err := p.expire(ctx); err != nil {
+			if err := p.expire(ctx); err != nil && ctx.Err() == nil {
 				return err
 			}
 		}
@@ -224,101 +267,33 @@ func (p *pairing) run(ctx context.Context) error {
 func (p *pairing) expire(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.join.Waiting() == 0 || time.Since(p.moved) < p.wait {
+	if p.join.Waiting() == 0 || !p.online() {
+		p.moved = time.Now()
+		return nil
+	}
+	if time.Since(p.moved) < p.wait {
 		return nil
 	}
 	for _, i := range p.join.Behind() {
 		p.log.Warn("exo camera is silent, its pairs are given up", "camera", p.cameras[i], "samples", p.join.Waiting(), "waited", p.wait)
+		p.count.add("exo_given_up", 1)
 		p.join.Expire(i)
 	}
 	return p.drain(ctx)
 }
 
-// add appends a match of the row that is being decided. It reports false when the exo camera changed its release within
-// the batch: a track has features of one extractor only, so such a row stays without this partner.
-func (o *openBatch) add(camera int, m pair.Match) bool {
-	origin, _ := m.Exo.Origin.(*wire.SampleBatch)
-	var t *openTrack
-	for _, x := range o.tracks {
-		if x.camera == camera && x.origin.Take == origin.Take {
-			t = x
-		}
-	}
-	if t == nil {
-		t = &openTrack{camera: camera, origin: origin}
-		o.tracks = append(o.tracks, t)
-		o.padTrack(t, o.decided)
-	}
-	if t.origin.Release != origin.Release {
-		return false
-	}
-	if n := len(t.seq); n == 0 || t.seq[n-1] != m.Exo.Seq {
-		t.seq = append(t.seq, m.Exo.Seq)
-		t.raw = append(t.raw, m.Exo.Raw)
-		t.at = append(t.at, m.Exo.Time)
-		t.features = append(t.features, m.Exo.Features...)
-	}
-	t.index = append(t.index, int32(len(t.seq)-1))
-	t.dt = append(t.dt, m.Dt)
-	t.bound = append(t.bound, m.Bound)
-	t.grade = append(t.grade, grades[m.Grade])
-	return true
+// stop gives all cameras up, so that every ego sample is decided.
+func (p *pairing) stop(ctx context.Context) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.giveUp(ctx)
 }
 
-// skip says that a row will not come out of the joiner.
-func (o *openBatch) skip(row int) {
-	if o.skipped == nil {
-		o.skipped = map[int]bool{}
+func (p *pairing) giveUp(ctx context.Context) error {
+	for i := range p.cameras {
+		p.join.Expire(i)
 	}
-	o.skipped[row] = true
-}
-
-// done passes over skipped rows and reports whether all rows are decided.
-func (o *openBatch) done() bool {
-	for o.skipped[o.decided] {
-		o.decided++
-		o.pad()
-	}
-	return o.decided == len(o.ego.RawNs)
-}
-
-// pad brings every track up to the decided rows: where it has no match, it says so.
-func (o *openBatch) pad() {
-	for _, t := range o.tracks {
-		o.padTrack(t, o.decided)
-	}
-}
-
-func (o *openBatch) padTrack(t *openTrack, n int) {
-	for len(t.index) < n {
-		t.index = append(t.index, -1)
-		t.dt = append(t.dt, 0)
-		t.bound = append(t.bound, 0)
-		t.grade = append(t.grade, wire.Grade_GRADE_REJECTED)
-	}
-}
-
-func (o *openBatch) message(cameras []string, rejected map[string]uint64) *wire.PairBatch {
-	b := &wire.PairBatch{Ego: o.ego, Last: o.ego.Last, Rejected: map[string]uint64{}}
-	for reason, n := range rejected {
-		b.Rejected[reason] = n
-	}
-	for _, t := range o.tracks {
-		b.Exo = append(b.Exo, &wire.ExoTrack{
-			Device: cameras[t.camera], Take: t.origin.Take, Release: t.origin.Release, Extractor: t.origin.Extractor,
-			RateHz: t.origin.RateHz, StampKind: t.origin.StampKind, ClockSource: t.origin.ClockSource,
-			Dim: t.origin.Dim, Seq: wire.AppendDeltas(nil, t.seq), RawNs: wire.AppendDeltas(nil, t.raw),
-			SiteNs: wire.AppendDeltas(nil, t.at), Features: t.features,
-			Index: t.index, DtNs: t.dt, BoundNs: t.bound, Grade: t.grade,
-		})
-	}
-	return b
-}
-
-var grades = map[pair.Grade]wire.Grade{
-	pair.Gold:   wire.Grade_GRADE_GOLD,
-	pair.Silver: wire.Grade_GRADE_SILVER,
-	pair.Bronze: wire.Grade_GRADE_BRONZE,
+	return p.drain(ctx)
 }
 
 // settle waits until every ego sample has been decided.

@@ -2,14 +2,12 @@ package agent
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"math"
-	"strings"
+	"sync"
 	"sync/atomic"
 
 	"tandem/runtime/model"
@@ -32,212 +30,78 @@ type Source struct {
 // output receives what the pipeline makes. Its methods are called by the pipeline's goroutine and may block: that is how
 // a recording is read no faster than it can be used.
 type output interface {
+	// begin is told of a take before anything of it comes, and whether its camera is live.
+	begin(src *Source, live bool)
 	// batch takes a finished batch of samples of the running take.
 	batch(ctx context.Context, src *Source, b *wire.SampleBatch) error
 	// events takes segment events; the slice is valid during the call.
 	events(ctx context.Context, src *Source, m *model.Model, list []segment.Event) error
 }
 
-// pipeline is one camera's way from pictures to segments. run is called by one goroutine; offer and the counters by any.
+// pipeline is one camera's way from pictures to segments. take, ready and adopt are called by one goroutine; swap by one
+// other.
 type pipeline struct {
-	device string
 	scores bool // teacher: batches carry class scores
-	bound  int64
 	out    output
 	count  *counters
 	log    *slog.Logger
 
-	offered chan offer // capacity 1: the next model to change to
+	next    atomic.Pointer[offer] // the model to change to; whoever sets it to nil owns it
+	offered chan struct{}         // capacity 1: next was set
 	history history
 	running atomic.Pointer[running]
 	adopted func(release string) // may be nil
 
-	// Owned by run.
+	// Owned by the camera's goroutine.
 	model    *model.Model
 	sampler  *frame.Sampler
 	batcher  batcher
 	features []float32
 	logits   []float32
 	seq      int64 // newest sample of the take, -1 before the first
+	filled   int64 // the history reaches to this sample
+	sees     int64 // the network has seen every sample from here on
+	warn     throttle
 }
 
-// offer is a model that is ready to run, warmed up to a mark of the history.
-type offer struct {
-	m     *model.Model
-	warm  mark
-	rows  bool          // the model was warmed; else it starts cold (another extractor)
-	taken chan struct{} // closed once the pipeline owns the model
-}
-
-// swap hands a model to the pipeline, which changes to it before its next sample and closes the one that ran. It returns
-// once that has happened; on a cancelled context the model still belongs to the caller.
-func (p *pipeline) swap(ctx context.Context, m *model.Model) error {
-	o := offer{m: m, taken: make(chan struct{})}
-	if now := p.running.Load(); now != nil && now.id == idOf(m) {
-		var rows []float32
-		rows, o.warm = p.history.since(mark{})
-		if err := m.Segmenter.Warm(rows); err != nil {
-			return err
-		}
-		o.rows = true
-	}
-	select {
-	case p.offered <- o:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	select {
-	case <-o.taken:
-		return nil
-	case <-ctx.Done():
-		select {
-		case <-p.offered: // taken back
-			return ctx.Err()
-		case <-o.taken:
-			return nil
-		}
+func newPipeline(cfg *Config, count *counters, log *slog.Logger, adopted func(string)) *pipeline {
+	return &pipeline{
+		scores: cfg.Role == RoleExo, count: count, log: log, adopted: adopted, offered: make(chan struct{}, 1),
+		batcher: batcher{device: cfg.Device, bound: int64(cfg.Camera.ClockBound)}, warn: throttle{log: log},
 	}
 }
 
-// extractorID tells whether features of two models can be used for one another.
-type extractorID struct {
-	sha256 string
-	rate   float64
-}
-
-func idOf(m *model.Model) extractorID {
-	if m == nil {
-		return extractorID{}
+// take runs one take from its first frame to its last; it ends early, with reading's error, when reading does. Whatever
+// has been made until then is handed on under ctx, the end of the take included. A source that cannot be opened or breaks
+// is an error.
+func (p *pipeline) take(reading, ctx context.Context, src *Source) (err error) {
+	next, done := until(reading, src.Stop)
+	defer done()
+	if err := p.ready(next); err != nil {
+		return reading.Err() // nil: stopped before it began
 	}
-	return extractorID{m.Bundle.Extractor.SHA256, m.Bundle.RateHz}
-}
-
-// running describes the model that runs, for other goroutines.
-type running struct {
-	release  string
-	provider string
-	id       extractorID
-}
-
-// ready changes to a model that is offered between two takes, and waits for the first one.
-func (p *pipeline) ready(ctx context.Context) error {
-	if p.model != nil {
-		select {
-		case o := <-p.offered:
-			return p.adopt(ctx, nil, o)
-		default:
-			return nil
-		}
-	}
-	select {
-	case o := <-p.offered:
-		return p.adopt(ctx, nil, o)
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// adopt changes to an offered model: the old one's segments are closed, the new one is brought up to the present sample
-// and takes over with the next.
-func (p *pipeline) adopt(ctx context.Context, src *Source, o offer) error {
-	defer close(o.taken)
-	old := p.model
-	if old != nil && src != nil {
-		if err := p.out.events(ctx, src, old, old.Segmenter.Finish(segment.Swap)); err != nil {
-			return err
-		}
-		if b := p.batcher.flush(false); b != nil {
-			if err := p.out.batch(ctx, src, b); err != nil {
-				return err
-			}
-		}
-	}
-	from := ""
-	if old != nil {
-		from = old.Bundle.Release
-	}
-	same := idOf(old) == idOf(o.m)
-	p.model = o.m
-	p.features = make([]float32, o.m.Extractor.Dim())
-	p.logits = make([]float32, len(o.m.Bundle.Labels))
-	if p.sampler == nil {
-		s, err := frame.NewSampler(o.m.Bundle.RateHz)
-		if err != nil {
-			return err
-		}
-		p.sampler = s
-	} else if err := p.sampler.SetRate(o.m.Bundle.RateHz); err != nil {
-		return err
-	}
-	if same && o.rows {
-		rows, now := p.history.since(o.warm)
-		if now.epoch != o.warm.epoch {
-			o.m.Segmenter.Finish(segment.Swap) // warmed with a take that has ended since
-		}
-		if err := o.m.Segmenter.Warm(rows); err != nil {
-			return err
-		}
-	}
-	if !same || p.history.cap < o.m.Segmenter.Memory() {
-		p.history.reset(o.m.Extractor.Dim(), o.m.Segmenter.Memory())
-	}
-	if src != nil {
-		p.batcher.begin(src.Take, o.m.Bundle, labelsDigest(o.m.Bundle.Labels))
-	}
-	p.log.Info("release runs", "release", o.m.Bundle.Release, "before", from, "sample", p.seq+1, "warm", same && o.rows)
-	if old != nil {
-		if err := old.Close(); err != nil {
-			p.log.Warn("close the release that ran before", "release", from, "error", err)
-		}
-	}
-	p.count.add("releases_adopted", 1)
-	p.running.Store(&running{o.m.Bundle.Release, o.m.Segmenter.Provider(), idOf(o.m)})
-	if p.adopted != nil {
-		p.adopted(o.m.Bundle.Release)
-	}
-	return nil
-}
-
-// take runs one take from its first frame to its last. A source that cannot be opened or breaks is an error; what was
-// made until then has been handed on.
-func (p *pipeline) take(ctx context.Context, src *Source) (err error) {
-	if err := p.ready(ctx); err != nil {
-		return err
-	}
-	cam, err := capture.Open(ctx, src.Capture)
+	cam, err := capture.Open(reading, src.Capture)
 	if err != nil {
 		return fmt.Errorf("take %s: %w", src.Take, err)
 	}
+	p.count.watch(cam.Stats)
 	defer func() {
-		p.count.capture(cam.Stats())
-		if e := cam.Close(); err == nil {
-			err = e
-		}
+		err = join(err, cam.Close())
+		p.count.watch(nil)
 	}()
-	p.sampler.Reset()
-	p.seq = -1
-	p.history.reset(p.model.Extractor.Dim(), p.model.Segmenter.Memory())
-	p.batcher.begin(src.Take, p.model.Bundle, labelsDigest(p.model.Bundle.Labels))
-	p.log.Info("take begins", "take", src.Take, "source", src.Capture.Source)
+	live := cam.Info().Live
+	p.begin(src, live)
+	p.log.Info("take begins", "take", src.Take, "source", cam.Info().Source, "live", live)
 	for {
-		f, err := cam.Next(ctx)
-		if errors.Is(err, io.EOF) {
-			break
+		f, err := cam.Next(next)
+		if errors.Is(err, io.EOF) || err != nil && next.Err() != nil && reading.Err() == nil {
+			return p.end(ctx, src)
 		}
 		if err != nil {
-			p.log.Warn("take breaks off", "take", src.Take, "error", err)
-			return errors.Join(fmt.Errorf("take %s: %w", src.Take, err), p.end(ctx, src))
-		}
-		select {
-		case <-src.Stop:
-			cam.Release(f)
-			return p.end(ctx, src)
-		case o := <-p.offered:
-			if err := p.adopt(ctx, src, o); err != nil {
-				cam.Release(f)
-				return fmt.Errorf("take %s: change release: %w", src.Take, err)
+			if reading.Err() != nil {
+				return join(reading.Err(), p.end(ctx, src))
 			}
-		default:
+			return join(fmt.Errorf("take %s: %w", src.Take, err), p.end(ctx, src))
 		}
 		err = p.frame(ctx, src, f)
 		cam.Release(f)
@@ -245,41 +109,80 @@ func (p *pipeline) take(ctx context.Context, src *Source) (err error) {
 			return fmt.Errorf("take %s: %w", src.Take, err)
 		}
 	}
-	return p.end(ctx, src)
 }
 
-// frame takes one frame of the camera. What is wrong with a single frame is counted, and the stream goes on.
+// until returns a context that ends with ctx or when stop is closed. done must be called.
+func until(ctx context.Context, stop <-chan struct{}) (_ context.Context, done func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	if stop == nil {
+		return ctx, cancel
+	}
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		select {
+		case <-stop:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	return ctx, func() {
+		cancel()
+		wait.Wait()
+	}
+}
+
+// begin forgets the take before, even one that broke off.
+func (p *pipeline) begin(src *Source, live bool) {
+	p.model.Segmenter.Finish(segment.EndOfTake)
+	p.sampler.Reset()
+	p.history.clear()
+	p.batcher.begin(src.Take, camera{live: live, start: src.Capture.Start != 0})
+	p.seq, p.filled, p.sees = -1, -1, 0
+	p.out.begin(src, live)
+}
+
+// frame takes one frame of the camera. What is wrong with a single frame is counted, and the stream goes on; errors are
+// the output's.
 func (p *pipeline) frame(ctx context.Context, src *Source, f *frame.Frame) error {
 	p.count.add("frames", 1)
-	before := p.sampler.Stats()
+	o := p.offer()
+	back := p.sampler.Stats().Back
 	seq, skipped, ok := p.sampler.Take(f.Time)
 	if !ok {
-		if p.sampler.Stats().Back > before.Back {
-			p.count.drop("time_went_back", 1)
+		if p.sampler.Stats().Back > back {
+			p.lose("time_went_back", 1)
 		} else {
 			p.count.add("frames_surplus", 1)
 		}
 		return nil
 	}
 	if skipped > 0 {
-		p.count.drop("no_frame_for_tick", uint64(skipped))
+		p.lose("no_frame_for_tick", uint64(skipped))
+	}
+	p.bridge(seq)
+	if o != nil && p.next.CompareAndSwap(o, nil) {
+		if err := p.change(ctx, src, o, seq, f.Time); err != nil {
+			return err
+		}
 	}
 	if err := p.model.Extractor.Extract(f.Mat, p.features); err != nil {
-		p.count.drop("extractor", 1)
-		p.log.Error("frame dropped", "take", src.Take, "frame", f.Index, "error", err)
+		p.lose("extractor", 1)
+		p.warn.log1("frame dropped: the extractor fails", src.Take, err)
 		return nil
 	}
 	events, err := p.model.Segmenter.Push(seq, f.Time, p.features)
 	if err != nil {
-		p.count.drop("segmenter", 1)
-		p.log.Error("sample dropped", "take", src.Take, "sample", seq, "error", err)
+		p.lose("segmenter", 1)
+		p.warn.log1("sample dropped: the segmenter fails", src.Take, err)
 		return nil
 	}
 	p.history.add(p.features)
-	p.seq = seq
+	p.seq, p.filled = seq, seq
 	p.count.add("samples", 1)
-	if err := p.out.events(ctx, src, p.model, events); err != nil {
-		return err
+	if len(events) > 0 {
+		if err := p.out.events(ctx, src, p.model, events); err != nil {
+			return err
+		}
 	}
 	s := sample{seq: seq, raw: f.Raw, site: f.Time, kind: f.RawKind, features: p.features}
 	if p.scores {
@@ -287,7 +190,8 @@ func (p *pipeline) frame(ctx context.Context, src *Source, f *frame.Frame) error
 	}
 	done, overflow := p.batcher.add(&s)
 	if overflow {
-		p.count.drop("fp16_overflow", 1)
+		p.lose("fp16_overflow", 1)
+		p.warn.log1("sample dropped: a feature is too large for fp16", src.Take, nil)
 	}
 	if done != nil {
 		return p.out.batch(ctx, src, done)
@@ -295,10 +199,32 @@ func (p *pipeline) frame(ctx context.Context, src *Source, f *frame.Frame) error
 	return nil
 }
 
-// score adds the teacher's scores of the sample that the committed head has just seen the future of.
+// lose counts what the take loses.
+func (p *pipeline) lose(reason string, n uint64) {
+	p.count.drop(reason, n)
+	p.batcher.skip(reason, n)
+}
+
+// bridge keeps the history what the segmenter sees: before the sample seq, lost samples are filled in, and a gap that is
+// too long forgets what was before.
+func (p *pipeline) bridge(seq int64) {
+	if p.seq < 0 {
+		return
+	}
+	if seq-p.seq-1 > p.model.Segmenter.Bridge() {
+		p.history.clear()
+		p.sees = seq
+	} else {
+		p.history.repeat(seq - p.filled - 1)
+	}
+	p.filled = seq - 1
+}
+
+// score adds the teacher's scores of the sample that the committed head has just seen the future of, if the network has
+// seen that sample.
 func (p *pipeline) score(s *sample) {
 	lag := int64(p.model.Segmenter.Lag())
-	if s.seq < lag {
+	if s.seq-lag < p.sees {
 		return
 	}
 	for i, v := range p.model.Segmenter.Scores(len(p.model.Bundle.Segmenter.Heads) - 1) {
@@ -309,8 +235,11 @@ func (p *pipeline) score(s *sample) {
 
 // end closes the take.
 func (p *pipeline) end(ctx context.Context, src *Source) error {
-	if err := p.out.events(ctx, src, p.model, p.model.Segmenter.Finish(segment.EndOfTake)); err != nil {
-		return err
+	events := p.model.Segmenter.Finish(segment.EndOfTake)
+	if len(events) > 0 {
+		if err := p.out.events(ctx, src, p.model, events); err != nil {
+			return err
+		}
 	}
 	p.log.Info("take ends", "take", src.Take, "samples", p.seq+1)
 	return p.out.batch(ctx, src, p.batcher.end(p.seq+1))
@@ -322,10 +251,4 @@ func (p *pipeline) close() error {
 		return nil
 	}
 	return p.model.Close()
-}
-
-// labelsDigest identifies an ordered label list.
-func labelsDigest(labels []string) string {
-	sum := sha256.Sum256([]byte(strings.Join(labels, "\n")))
-	return hex.EncodeToString(sum[:])
 }

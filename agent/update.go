@@ -2,13 +2,16 @@ package agent
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"golang.org/x/sync/errgroup"
 
 	"tandem/runtime/bundle"
 	"tandem/runtime/model"
@@ -18,11 +21,12 @@ import (
 )
 
 // updater brings assigned releases onto the device: fetch, check the digest, unpack, open and probe beside the running
-// model, and hand over. On any failure the running model goes on, and the failure is counted and shown.
+// model, and hand over. On any failure the running model goes on, and the failure is counted and shown. The newest
+// assignment wins at once, whatever is being done for the one before.
 type updater struct {
 	device   string
-	dir      string // of unpacked releases
 	opts     ort.Options
+	store    *store
 	releases *bus.Releases
 	pipeline *pipeline
 	status   *status
@@ -30,120 +34,192 @@ type updater struct {
 	log      *slog.Logger
 }
 
-// Back-off between attempts at a release that could not be fetched.
+// Back-off between attempts at a release that could not be fetched, and at the hub.
 const (
 	firstRetry = 500 * time.Millisecond
 	lastRetry  = time.Minute
 )
 
+// errUnfit is wrapped by errors about a release that arrived as it was assigned and yet does not run here. Trying again
+// would not mend it.
+var errUnfit = errors.New("it does not run on this device")
+
+// hopeless tells errors that trying again would not mend: the release itself is wrong.
+func hopeless(err error) bool {
+	return errors.Is(err, errUnfit) || errors.Is(err, bundle.ErrInvalid) || errors.Is(err, wire.ErrInvalid) || errors.Is(err, bus.ErrDigest)
+}
+
 // run follows the device's assignment until ctx ends.
 func (u *updater) run(ctx context.Context) error {
+	if err := u.store.sweep(); err != nil {
+		u.log.Warn("leftovers in the store can't be removed", "store", u.store.dir, "error", err)
+	}
+	newest := make(chan *wire.Assignment, 1)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		u.watch(ctx, newest)
+		return nil
+	})
+	group.Go(func() error {
+		var a *wire.Assignment
+		for ctx.Err() == nil {
+			if a == nil {
+				select {
+				case a = <-newest:
+				case <-ctx.Done():
+				}
+				continue
+			}
+			a = u.bring(ctx, a, newest)
+		}
+		return nil
+	})
+	return group.Wait()
+}
+
+// bring tries to bring a release to run until it does, until that is hopeless, or until there is a newer assignment, which
+// it returns.
+func (u *updater) bring(ctx context.Context, a *wire.Assignment, newest <-chan *wire.Assignment) *wire.Assignment {
+	for retry := firstRetry; ; retry = min(2*retry, lastRetry) {
+		try, cancel := context.WithCancel(ctx)
+		done := make(chan error, 1)
+		go func() { done <- u.update(try, a) }()
+		var err error
+		select {
+		case err = <-done:
+			cancel()
+		case newer := <-newest:
+			cancel()
+			_ = <-done // superseded, whatever came of it
+			return newer
+		}
+		if err == nil || ctx.Err() != nil {
+			return nil
+		}
+		u.fail(a.Release, err)
+		if hopeless(err) {
+			return nil
+		}
+		wait := time.NewTimer(retry)
+		select {
+		case <-wait.C:
+		case newer := <-newest:
+			wait.Stop()
+			return newer
+		case <-ctx.Done():
+			wait.Stop()
+			return nil
+		}
+	}
+}
+
+// watch puts assignments into newest, of which only the last counts, until ctx ends.
+func (u *updater) watch(ctx context.Context, newest chan *wire.Assignment) {
+	var last *wire.Assignment
+	for retry := firstRetry; ctx.Err() == nil; retry = min(2*retry, lastRetry) {
+		err := u.follow(ctx, func(a *wire.Assignment) {
+			retry = firstRetry
+			if proto.Equal(a, last) {
+				return // told again by another watch
+			}
+			last = a
+			select {
+			case <-newest: // has not been looked at
+			default:
+			}
+			newest <- a
+		})
+		if ctx.Err() != nil {
+			return
+		}
+		u.log.Warn("assignments can't be followed, will try again", "wait", retry, "error", err)
+		wait := time.NewTimer(retry)
+		select {
+		case <-wait.C:
+		case <-ctx.Done():
+			wait.Stop()
+		}
+	}
+}
+
+// follow calls assigned with each assignment until ctx ends or the watch breaks.
+func (u *updater) follow(ctx context.Context, assigned func(*wire.Assignment)) error {
 	watch, err := u.releases.WatchAssignment(ctx, u.device)
 	if err != nil {
 		return err
 	}
 	defer watch.Close() //nolint:errcheck // the connection ends it too
-	next := func(ctx context.Context) (*wire.Assignment, error) { return watch.Next(ctx) }
-	var assigned *wire.Assignment
-	retry := firstRetry
 	for {
-		wait, cancel := ctx, context.CancelFunc(func() {})
-		if assigned != nil {
-			wait, cancel = context.WithTimeout(ctx, retry)
-			retry = min(2*retry, lastRetry)
-		}
-		a, err := next(wait)
-		cancel()
+		a, err := watch.Next(ctx)
 		switch {
-		case ctx.Err() != nil:
-			return nil
 		case err == nil:
-			assigned, retry = a, firstRetry
-		case assigned != nil && errors.Is(err, context.DeadlineExceeded):
-			// Time to try the failed one again.
+			assigned(a)
 		case errors.Is(err, wire.ErrInvalid):
 			u.fail("", err)
-			continue
 		default:
 			return err
-		}
-		err = u.update(ctx, assigned)
-		switch {
-		case err == nil:
-			assigned = nil
-		case ctx.Err() != nil:
-			return nil
-		default:
-			u.fail(assigned.Release, err)
-			if hopeless(err) {
-				assigned = nil
-			}
 		}
 	}
 }
 
-// hopeless tells errors that trying again would not mend: the release itself is wrong.
-func hopeless(err error) bool {
-	return errors.Is(err, bundle.ErrInvalid) || errors.Is(err, model.ErrProbe) || errors.Is(err, ort.ErrModel) ||
-		errors.Is(err, wire.ErrInvalid) || errors.Is(err, bus.ErrDigest)
-}
-
 func (u *updater) fail(release string, err error) {
 	u.count.add("updates_failed", 1)
-	u.status.fail(fmt.Sprintf("release %s is not used: %v", release, err))
-	u.log.Error("release is not used, the running one goes on", "release", release, "error", err)
+	text := "an assignment is not used: "
+	if release != "" {
+		text = "release " + release + " is not used: "
+	}
+	u.status.updateFailed(text + err.Error())
+	u.log.Error("the running release goes on", "assigned", release, "error", err)
 }
 
 // update brings one release to run.
 func (u *updater) update(ctx context.Context, a *wire.Assignment) error {
 	u.status.assign(a.Release)
-	if now := u.pipeline.running.Load(); now != nil && now.release == a.Release {
+	if u.runs(a) {
+		u.status.updateFailed("")
 		return nil
 	}
 	u.log.Info("release assigned", "release", a.Release)
-	dir, err := u.fetch(ctx, a)
+	dir, err := u.store.get(ctx, a)
 	if err != nil {
 		return err
 	}
-	m, err := model.OpenProbed(dir, u.opts)
+	m, err := open(dir, u.opts)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errUnfit, err)
 	}
-	if err := u.pipeline.swap(ctx, m); err != nil {
+	if err := u.pipeline.swap(ctx, m, a.Sha256); err != nil {
 		return errors.Join(err, m.Close())
 	}
-	u.status.clear()
+	u.status.updateFailed("")
+	if err := u.store.prune(dir.Path); err != nil {
+		u.log.Warn("old releases can't be removed", "store", u.store.dir, "error", err)
+	}
 	return nil
 }
 
-// fetch returns the unpacked release, from the device's own store when it is there.
-func (u *updater) fetch(ctx context.Context, a *wire.Assignment) (*bundle.Dir, error) {
-	// The digest is part of the name: a release that was replaced under its name is another one.
-	path := filepath.Join(u.dir, a.Release+"-"+a.Sha256[:12])
-	d, err := bundle.Read(path)
-	if err == nil {
-		return d, nil
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		u.log.Warn("stored release is damaged and fetched again", "release", a.Release, "error", err)
-	}
-	if err := os.RemoveAll(path); err != nil {
-		return nil, err
-	}
-	packed, err := u.releases.FetchBundle(ctx, a, filepath.Join(u.dir, "packed"))
+// open opens a bundle for this device: probed, and with results that messages can carry.
+func open(dir *bundle.Dir, opts ort.Options) (*model.Model, error) {
+	m, err := model.OpenProbed(dir, opts)
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.Open(packed)
-	if err != nil {
-		return nil, err
+	if err := checkModel(m); err != nil {
+		return nil, errors.Join(err, m.Close())
 	}
-	d, err = bundle.Unpack(f, path)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return nil, err
+	return m, nil
+}
+
+// runs reports whether the assigned release runs already.
+func (u *updater) runs(a *wire.Assignment) bool {
+	now := u.pipeline.running.Load()
+	if now == nil || now.bundle.Release != a.Release {
+		return false
 	}
-	if d.Release != a.Release {
-		return nil, errors.Join(fmt.Errorf("%w: it calls itself %q, the assignment %q", bundle.ErrInvalid, d.Release, a.Release), os.RemoveAll(path))
+	if now.packed != "" {
+		return now.packed == a.Sha256
 	}
-	return d, os.Remove(packed)
+	// The bundle of the configuration: the same name may hold something else. Packing is reproducible.
+	hash := sha256.New()
+	return now.bundle.Pack(hash) == nil && hex.EncodeToString(hash.Sum(nil)) == a.Sha256
 }

@@ -64,6 +64,9 @@ func (s *Segmenter) Labels() []string { return s.b.Labels }
 // Lag returns by how many samples the committed head looks back.
 func (s *Segmenter) Lag() int { return s.delay }
 
+// Bridge returns how many lost samples in a row are bridged (see MaxBridge).
+func (s *Segmenter) Bridge() int64 { return s.bridge }
+
 // Scores returns the class probabilities of the last pushed sample by the head with the given index; head i describes the
 // sample that is Heads[i].Lag older. Valid until the next call.
 func (s *Segmenter) Scores(head int) []float32 { return s.net.probs[head] }
