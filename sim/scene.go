@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 
 	"tandem/sim/internal/raster"
 )
@@ -131,10 +132,14 @@ func (s *Scene) animate() {
 		p := at.to(raster.V(b.x, b.y, 0), bodyOmega, 1.0/tickHz)
 		s.bodies[i] = body{p.X, p.Y, turnAt.to(raster.V(b.yaw, 0, 0), bodyOmega, 1.0/tickHz).X}
 	}
+	away := newGlances(newRand(s.cfg.Seed, s.spec.Index, "glances"))
 	for i := range n {
 		t := float64(i)/tickHz + gazeLead
 		st := &s.steps[s.stepAt(t)]
 		want := s.perform.aim(st, t-s.secs(st.start), s.secs(st.whole), s.bodies[i])
+		if at, ok := away.at(t); ok {
+			want.look = want.look.Lerp(at, 0.7)
+		}
 		if i == 0 {
 			look.jump(want.look)
 		}
@@ -160,6 +165,34 @@ func (s *spring) to(target raster.Vec, omega, dt float64) raster.Vec {
 	s.x = target.Add(d.Add(c.Mul(dt)).Mul(e))
 	s.v = s.v.Sub(c.Mul(omega * dt)).Mul(e)
 	return s.x
+}
+
+// glances are moments in which the worker looks at something else than the work: the screen, a bin, somebody passing by.
+type glances struct {
+	rng        *rand.Rand
+	start, end float64
+	target     raster.Vec
+}
+
+func newGlances(rng *rand.Rand) *glances {
+	g := &glances{rng: rng}
+	g.next()
+	return g
+}
+
+func (g *glances) next() {
+	g.start = g.end + between(g.rng, 3, 12)
+	g.end = g.start + between(g.rng, 0.35, 0.8)
+	targets := [...]raster.Vec{screen, binA, binB, binC, binD, tray, box, {X: -1.6, Y: 0.8, Z: 0.4}, {X: 1.6, Y: 0.8, Z: 0.4}}
+	g.target = targets[g.rng.IntN(len(targets))]
+}
+
+// at returns where the worker glances at t. Calls go forward in time.
+func (g *glances) at(t float64) (raster.Vec, bool) {
+	for t >= g.end {
+		g.next()
+	}
+	return g.target, t >= g.start
 }
 
 func (s *Scene) secs(frames int) float64 { return float64(frames) / s.cfg.FPS }
