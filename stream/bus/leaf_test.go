@@ -30,7 +30,7 @@ func TestLeafNode(t *testing.T) {
 	p := newPublisher(t, remote, PublisherConfig{})
 	publish(t, p, 0, 20)
 	flush(t, p)
-	if n := messages(t, direct, StreamPairs); n != 20 {
+	if n := pairsStored(t, direct); n != 20 {
 		t.Errorf("the hub has %d messages, want 20", n)
 	}
 	r, err := OpenReleases(ctx, remote.JetStream())

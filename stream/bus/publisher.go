@@ -27,6 +27,7 @@ const (
 // Reasons under which PublisherStats counts what was dropped.
 const (
 	DropBacklog  = "backlog_full" // no room, with Full = Drop
+	DropTooLarge = "too_large"    // above wire.MaxMessage
 	DropRejected = "rejected"     // the server refuses the message and will again
 	DropClosed   = "closed"       // not acknowledged when the publisher was closed
 )
@@ -133,6 +134,9 @@ func NewPublisher(conn *Conn, cfg PublisherConfig) (*Publisher, error) {
 // tells. When the backlog is full it waits for room until ctx ends, or drops, as configured.
 func (p *Publisher) Publish(ctx context.Context, subject, id string, data []byte) error {
 	if len(data) > wire.MaxMessage {
+		p.mu.Lock()
+		p.stats.Dropped[DropTooLarge]++
+		p.mu.Unlock()
 		return fmt.Errorf("publish %s: %d bytes, the limit is %d: send shorter batches", subject, len(data), wire.MaxMessage)
 	}
 	msg := &nats.Msg{Subject: subject, Data: data, Header: nats.Header{}}

@@ -16,10 +16,10 @@ import (
 
 var pairSubject = Subject{Site: "plant", Cell: "c1", Device: "rig-1", Kind: Pairs}.String()
 
-// messages counts what a stream holds.
-func messages(t *testing.T, c *Conn, stream string) int {
+// pairsStored counts what the stream of pairs holds.
+func pairsStored(t *testing.T, c *Conn) int {
 	t.Helper()
-	s, err := c.JetStream().Stream(testContext(t), stream)
+	s, err := c.JetStream().Stream(testContext(t), StreamPairs)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func TestResendIsADuplicateByConstruction(t *testing.T) {
 	flush(t, p)
 	publish(t, p, 0, 500)
 	flush(t, p)
-	if n := messages(t, c, StreamPairs); n != 500 {
+	if n := pairsStored(t, c); n != 500 {
 		t.Errorf("%d messages stored, want 500", n)
 	}
 	if s := p.Stats(); s.Accepted != 1000 || s.Acked != 1000 || s.Duplicate != 500 || s.Retried != 0 || s.Backlog != 0 || s.BacklogBytes != 0 {
@@ -96,7 +96,7 @@ func TestServerRestartWhilePublishingLosesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	flush(t, p)
-	if got := messages(t, c, StreamPairs); got != n {
+	if got := pairsStored(t, c); got != n {
 		t.Errorf("%d messages stored, want %d", got, n)
 	}
 	stats := p.Stats()
@@ -145,7 +145,7 @@ func TestFullBacklogBlocksOrDrops(t *testing.T) {
 	}
 	flush(t, blocking)
 	flush(t, dropping)
-	if n := messages(t, c, StreamPairs); n != 3 {
+	if n := pairsStored(t, c); n != 3 {
 		t.Errorf("%d messages stored, want 3", n)
 	}
 }
@@ -174,6 +174,9 @@ func TestRejectedMessageIsCountedAndTheRestArrives(t *testing.T) {
 	}
 	if err := p.Publish(ctx, pairSubject, "", make([]byte, wire.MaxMessage+1)); err == nil {
 		t.Error("a message above the limit was accepted")
+	}
+	if got := p.Stats().Dropped[DropTooLarge]; got != 1 {
+		t.Errorf("%d messages counted as too large, want 1", got)
 	}
 }
 
