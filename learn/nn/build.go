@@ -26,6 +26,9 @@ type Build struct {
 	Mode Mode
 	// Batch and Frames are the leading dimensions of sequences [Batch, Frames, width]. In Infer mode Frames is dynamic.
 	Batch, Frames int
+	// Padded says that the sequences of a training graph may be shorter than Frames, so that layers which look ahead or
+	// take statistics must leave out what is not Present. Set it before tracing.
+	Padded bool
 
 	params  *Params
 	declare bool
@@ -33,6 +36,8 @@ type Build struct {
 	fields  []Field
 	masks   []Mask
 	states  []state
+	stats   []statistic
+	masked  bool // a layer made use of Padded
 }
 
 // Field is an input that carries data, one row a frame.

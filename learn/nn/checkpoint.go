@@ -169,9 +169,14 @@ func (p *Params) Restore(c Checkpoint) error {
 	return nil
 }
 
-// Save writes the parameters to a checkpoint file. The file appears under its name only when it is complete.
+// Save writes the parameters to a checkpoint file. See Checkpoint.Save.
 func (p *Params) Save(path string, meta map[string]string) error {
-	data, err := p.Checkpoint(meta).Encode()
+	return p.Checkpoint(meta).Save(path)
+}
+
+// Save writes the file form. The file appears under its name only when it is complete.
+func (c Checkpoint) Save(path string) error {
+	data, err := c.Encode()
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
@@ -193,16 +198,25 @@ func (p *Params) Save(path string, meta map[string]string) error {
 
 // Load sets all parameters from a checkpoint file and returns its metadata.
 func (p *Params) Load(path string) (map[string]string, error) {
-	data, err := os.ReadFile(path)
+	c, err := ReadCheckpoint(path)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrCheckpoint, err)
+		return nil, err
 	}
-	c, err := DecodeCheckpoint(data)
-	if err == nil {
-		err = p.Restore(c)
-	}
-	if err != nil {
+	if err := p.Restore(c); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return c.Meta, nil
+}
+
+// ReadCheckpoint reads a checkpoint file.
+func ReadCheckpoint(path string) (Checkpoint, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return Checkpoint{}, fmt.Errorf("%w: %w", ErrCheckpoint, err)
+	}
+	c, err := DecodeCheckpoint(data)
+	if err != nil {
+		return Checkpoint{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
 }

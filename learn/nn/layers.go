@@ -15,7 +15,7 @@ func (b *Build) Linear(x *graph.Tensor, name string, out int) *graph.Tensor {
 
 // Conv1D convolves x [B, T, C] over time and keeps its length. A causal convolution sees the present and the past
 // (and can be streamed), another one as far ahead as back (with an odd kernel). Parameters: name.weight
-// [kernel·C, out], taps oldest first, and name.bias [out].
+// [kernel·C, out], taps oldest first, and name.bias [out]. x must have the frames of the whole sequence.
 func (b *Build) Conv1D(x *graph.Tensor, name string, out, kernel, dilation int, causal bool) *graph.Tensor {
 	in := x.Dim(-1)
 	if kernel < 1 || dilation < 1 || (!causal && kernel%2 == 0) {
@@ -36,7 +36,7 @@ func (b *Build) Conv1D(x *graph.Tensor, name string, out, kernel, dilation int, 
 	case causal:
 		return b.Graph.Conv1D(x, w, bias, graph.Causal(kernel, dilation))
 	}
-	return b.Graph.Conv1D(x, w, bias, graph.Symmetric(kernel, dilation))
+	return b.Graph.Conv1D(b.Span().Keep(x), w, bias, graph.Symmetric(kernel, dilation))
 }
 
 // Dropout sets elements of x to zero with the given probability while training and scales the others up (Srivastava et
@@ -52,6 +52,12 @@ func (b *Build) Dropout(x *graph.Tensor, rate float64) *graph.Tensor {
 	m := Mask{Input: "dropout." + strconv.Itoa(len(b.masks)), Shape: x.Shape(), Rate: rate}
 	b.masks = append(b.masks, m)
 	return b.Mul(x, b.Input(m.Input, b.Float(), m.Shape...))
+}
+
+// LayerNorm standardises the last axis of x and applies the parameters name.gain and name.bias.
+func (b *Build) LayerNorm(x *graph.Tensor, name string) *graph.Tensor {
+	d := x.Dim(-1)
+	return b.Graph.LayerNorm(x, b.Param(name+".gain", Ones, false, d), b.Param(name+".bias", Zeros, false, d), normEpsilon)
 }
 
 // Standardize returns (x - mean) · scale over the last axis, with the buffers name.mean and name.scale. They start as

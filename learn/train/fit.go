@@ -20,6 +20,8 @@ type FitConfig struct {
 	// Rate is the highest learning rate, required; it is reached after Warmup steps and falls along a cosine to Floor.
 	Rate, Floor float64
 	Warmup      int
+	// Schedule replaces the cosine; Rate, Floor and Warmup are not used then.
+	Schedule optim.Schedule
 	// EMA keeps an exponential moving average of the weights with this decay (0.99, say), which is what is evaluated and
 	// kept. 0 means none.
 	EMA float64
@@ -27,6 +29,9 @@ type FitConfig struct {
 	Every int
 	// Patience ends training after so many evaluations without a better score; 0 means never.
 	Patience int
+	// State is a file that training is kept in: it is written after each epoch, and gone on from when it is there, so that
+	// a run that was interrupted ends in the same parameters as one that was not. Empty means none.
+	State string
 }
 
 // Hooks are called by Fit on its goroutine. Each may be nil.
@@ -61,7 +66,7 @@ type Result struct {
 // last good ones when none have been evaluated.
 func Fit(ctx context.Context, t *Trainer, samples []Sample, cfg FitConfig, hooks Hooks) (Result, error) {
 	cfg.Batch, cfg.Every = max(cfg.Batch, 1), max(cfg.Every, 1)
-	if cfg.Epochs < 1 || !(cfg.Rate > 0) || cfg.Floor < 0 || cfg.Warmup < 0 || !(cfg.EMA >= 0 && cfg.EMA < 1) {
+	if cfg.Epochs < 1 || (cfg.Schedule == nil && !(cfg.Rate > 0)) || cfg.Floor < 0 || cfg.Warmup < 0 || !(cfg.EMA >= 0 && cfg.EMA < 1) {
 		return Result{}, fmt.Errorf("fit: %+v; expected epochs >= 1, rate > 0, floor and warm-up >= 0, EMA in [0, 1)", cfg)
 	}
 	if len(samples) == 0 {
@@ -70,18 +75,26 @@ func Fit(ctx context.Context, t *Trainer, samples []Sample, cfg FitConfig, hooks
 	if err := t.Check(samples); err != nil {
 		return Result{}, fmt.Errorf("fit: %w", err)
 	}
-	f := &fit{t: t, cfg: cfg, hooks: hooks, best: t.params.Clone(), shown: t.params}
+	f := &fit{t: t, cfg: cfg, hooks: hooks, rate: cfg.Schedule, best: t.params.Clone(), shown: t.params}
 	f.result.Best = math.NaN()
+	if cfg.Schedule == nil {
+		f.rate = optim.CosineSchedule(cfg.Rate, cfg.Floor, cfg.Warmup)
+	}
 	if cfg.EMA > 0 {
 		f.shown = t.params.Clone()
+		f.ema = []*optim.EMA{optim.NewEMA(f.shown.Weights, cfg.EMA), optim.NewEMA(f.shown.Buffers, cfg.EMA)}
 	}
+	f.print = f.fingerprint(samples)
 	err := f.run(ctx, samples)
+	left := t.params
 	switch {
 	case f.result.BestEpoch > 0:
-		copy(t.params.Weights, f.best.Weights)
+		left = f.best
 	case err == nil:
-		copy(t.params.Weights, f.shown.Weights)
+		left = f.shown
 	}
+	copy(t.params.Weights, left.Weights)
+	copy(t.params.Buffers, left.Buffers)
 	if err != nil {
 		return f.result, fmt.Errorf("fit, epoch %d: %w", f.result.Epochs+1, err)
 	}
@@ -93,7 +106,10 @@ type fit struct {
 	t      *Trainer
 	cfg    FitConfig
 	hooks  Hooks
-	shown  *nn.Params // what is evaluated: the parameters or their average
+	rate   optim.Schedule
+	print  string       // fingerprint of the run
+	shown  *nn.Params   // what is evaluated: the parameters or their average
+	ema    []*optim.EMA // that move shown; nil without an average
 	best   *nn.Params
 	stale  int // evaluations since the best
 	result Result
@@ -103,12 +119,21 @@ func (f *fit) run(ctx context.Context, samples []Sample) error {
 	order := slices.Clone(samples)
 	rng := rand.New(rand.NewPCG(f.cfg.Seed, 1))
 	perEpoch := (len(order) + f.cfg.Batch - 1) / f.cfg.Batch
+	shuffle := func() { rng.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] }) }
 	p := Progress{Epochs: f.cfg.Epochs, Steps: perEpoch * f.cfg.Epochs}
-	for p.Epoch = 1; p.Epoch <= f.cfg.Epochs; p.Epoch++ {
-		rng.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+	done, step, err := f.resume()
+	if err != nil {
+		return err
+	}
+	for range done {
+		shuffle()
+	}
+	p.Step = step
+	for p.Epoch = done + 1; p.Epoch <= f.cfg.Epochs && !f.outOfPatience(); p.Epoch++ {
+		shuffle()
 		var sum float64
 		for batch := range slices.Chunk(order, f.cfg.Batch) {
-			p.Rate = optim.Cosine(f.cfg.Rate, f.cfg.Floor, f.cfg.Warmup, p.Steps, p.Step)
+			p.Rate = f.rate(p.Step, p.Steps)
 			loss, err := f.t.Step(ctx, batch, p.Rate)
 			if err != nil {
 				return err
@@ -126,23 +151,20 @@ func (f *fit) run(ctx context.Context, samples []Sample) error {
 		if p.Score, p.Best = score, f.result.Best; f.hooks.Progress != nil {
 			f.hooks.Progress(p)
 		}
-		if f.cfg.Patience > 0 && f.stale >= f.cfg.Patience {
-			return nil
+		if err := f.save(p.Epoch, p.Step); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// average moves the average of the weights towards the present ones.
+func (f *fit) outOfPatience() bool { return f.cfg.Patience > 0 && f.stale >= f.cfg.Patience }
+
+// average moves the averages of weights and buffers towards the present ones.
 func (f *fit) average() {
-	if f.shown == f.t.params {
-		return
-	}
-	// The average of few steps is not held back by the first weights.
-	step := float64(f.result.Steps + 1)
-	keep := float32(min(f.cfg.EMA, step/(step+10)))
-	for i, w := range f.t.params.Weights {
-		f.shown.Weights[i] = w + keep*(f.shown.Weights[i]-w)
+	if f.ema != nil {
+		f.ema[0].Update(f.t.params.Weights)
+		f.ema[1].Update(f.t.params.Buffers)
 	}
 }
 
@@ -161,6 +183,7 @@ func (f *fit) evaluate(ctx context.Context, epoch int) (float64, error) {
 	if f.result.BestEpoch == 0 || score > f.result.Best {
 		f.result.Best, f.result.BestEpoch, f.stale = score, epoch, 0
 		copy(f.best.Weights, f.shown.Weights)
+		copy(f.best.Buffers, f.shown.Buffers)
 	}
 	return score, nil
 }

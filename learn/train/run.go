@@ -7,6 +7,7 @@ import (
 
 	"tandem/learn/graph"
 	"tandem/learn/nn"
+	"tandem/learn/optim"
 	"tandem/runtime/ort"
 )
 
@@ -21,6 +22,7 @@ type run struct {
 	weights      []float32 // of frames; nil if the loss takes none
 	present      []float32 // likewise
 	loss         []float32
+	stats        []optim.Range // of the buffers that batch normalisations measure
 
 	session *ort.Session
 	binding *ort.Binding
@@ -32,14 +34,23 @@ type mask struct {
 	data []float32
 }
 
-// openRun traces the loss, differentiates it and opens a session.
-func openRun(p *nn.Params, grads []float32, define Loss, rows, frames int, opts ort.Options) (*run, error) {
+// shape tells the training graphs of one network apart.
+type shape struct {
+	frames int
+	padded bool // sequences may be shorter, and the network cares
+}
+
+// open traces the loss, differentiates it and opens a session.
+func (t *Trainer) open(key shape) (*run, error) {
+	p, rows, frames := t.params, t.cfg.Rows, key.frames
 	b := nn.NewTrain(p, rows, frames)
-	loss := define(b)
+	b.Padded = key.padded
+	loss := t.define(b)
 	names, err := b.Gradients(loss)
 	if err != nil {
 		return nil, err
 	}
+	stats := b.Statistics()
 	b.Output("loss", b.Reshape(loss, 1))
 	model, err := b.Model()
 	if err != nil {
@@ -52,7 +63,7 @@ func openRun(p *nn.Params, grads []float32, define Loss, rows, frames int, opts 
 		labels: map[string][]int64{},
 		loss:   make([]float32, 1),
 	}
-	if r.session, err = ort.Open(model, opts); err != nil {
+	if r.session, err = ort.Open(model, t.cfg.Session); err != nil {
 		return nil, err
 	}
 	memory := map[string][]float32{"loss": r.loss}
@@ -60,11 +71,15 @@ func openRun(p *nn.Params, grads []float32, define Loss, rows, frames int, opts 
 		lo, hi := q.Range()
 		if !q.Trained {
 			memory[q.Name] = p.Buffers[lo:hi]
+			if out, ok := stats[q.Name]; ok {
+				memory[out] = t.stats.batch[lo:hi]
+				r.stats = append(r.stats, optim.Range{Lo: lo, Hi: hi})
+			}
 			continue
 		}
 		memory[q.Name] = p.Weights[lo:hi]
 		if out, ok := names[q.Name]; ok {
-			memory[out] = grads[lo:hi]
+			memory[out] = t.grads[lo:hi]
 		}
 	}
 	if err := r.bind(b, memory); err != nil {

@@ -30,10 +30,20 @@ type Config struct {
 	Session ort.Options
 	// Adam holds the optimizer's constants. A nil Decayed means the parameters that the network declares for it.
 	Adam optim.AdamConfig
+	// SGD takes Adam's place when it is set; a nil Decayed means the same.
+	SGD *optim.SGDConfig
 	// Clip is the largest norm of the gradient; a larger one is scaled down. 0 means no limit.
 	Clip float64
 	// Seed starts the dropout masks.
 	Seed uint64
+}
+
+// optimizer moves weights against gradients.
+type optimizer interface {
+	Step(weights, grads []float32, rate float64) error
+	State() []optim.Vector
+	Steps() int
+	SetStep(n int)
 }
 
 // DefaultBuckets returns lengths from 32 to 8192 frames, four to an octave, so that padding costs at most a quarter.
@@ -54,12 +64,14 @@ type Trainer struct {
 	params *nn.Params
 	define Loss
 	cfg    Config
-	adam   *optim.Adam
+	opt    optimizer
 	fields []nn.Field
+	masked bool      // the network's graph depends on whether sequences are padded
 	grads  []float32 // of the last run
 	total  []float32 // of the runs of a step, when there are several
 	last   []float32 // the one of the two that the last step used
-	runs   map[int]*run
+	stats  statistics
+	runs   map[shape]*run
 	groups [][]*Sample // of a step, by bucket
 	pcg    *rand.PCG
 	steps  int
@@ -99,10 +111,7 @@ func New(p *nn.Params, define Loss, cfg Config) (*Trainer, error) {
 	if len(cfg.Buckets) == 0 {
 		return nil, errors.New("trainer: an empty list of buckets")
 	}
-	if cfg.Adam.Decayed == nil && cfg.Adam.Decay > 0 {
-		cfg.Adam.Decayed = decayed(p)
-	}
-	adam, err := optim.NewAdam(len(p.Weights), cfg.Adam)
+	opt, err := newOptimizer(p, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("trainer: %w", err)
 	}
@@ -111,17 +120,33 @@ func New(p *nn.Params, define Loss, cfg Config) (*Trainer, error) {
 	}
 	probe, _ := slices.BinarySearch(cfg.Buckets, probeFrames)
 	b := nn.NewTrain(p, cfg.Rows, cfg.Buckets[min(probe, len(cfg.Buckets)-1)])
+	b.Padded = true
 	loss := define(b)
 	if _, err := b.Gradients(loss); err != nil {
 		return nil, fmt.Errorf("trainer: %w", err)
 	}
 	return &Trainer{
-		params: p, define: define, cfg: cfg, adam: adam, fields: b.Fields(),
+		params: p, define: define, cfg: cfg, opt: opt, fields: b.Fields(), masked: b.Masked(),
 		grads:  make([]float32, len(p.Weights)),
-		runs:   map[int]*run{},
+		stats:  statistics{batch: make([]float32, len(p.Buffers)), sum: make([]float64, len(p.Buffers))},
+		runs:   map[shape]*run{},
 		groups: make([][]*Sample, len(cfg.Buckets)),
 		pcg:    rand.NewPCG(cfg.Seed, 0),
 	}, nil
+}
+
+func newOptimizer(p *nn.Params, cfg Config) (optimizer, error) {
+	if cfg.SGD != nil {
+		sgd := *cfg.SGD
+		if sgd.Decayed == nil && sgd.Decay > 0 {
+			sgd.Decayed = decayed(p)
+		}
+		return optim.NewSGD(len(p.Weights), sgd)
+	}
+	if cfg.Adam.Decayed == nil && cfg.Adam.Decay > 0 {
+		cfg.Adam.Decayed = decayed(p)
+	}
+	return optim.NewAdam(len(p.Weights), cfg.Adam)
 }
 
 func decayed(p *nn.Params) []optim.Range {
@@ -177,6 +202,7 @@ func (t *Trainer) Step(ctx context.Context, samples []Sample, rate float64) (flo
 		clear(grads)
 	}
 	t.last = grads
+	t.stats.begin()
 	var loss float64
 	for i, group := range t.groups {
 		for chunk := range slices.Chunk(group, t.cfg.Rows) {
@@ -201,9 +227,10 @@ func (t *Trainer) Step(ctx context.Context, samples []Sample, rate float64) (flo
 	if norm := optim.Clip(grads, t.cfg.Clip); !(norm <= largestNorm) {
 		return loss, &DivergedError{t.steps, "gradient norm", norm, names(slices.Concat(t.groups...))}
 	}
-	if err := t.adam.Step(t.params.Weights, grads, rate); err != nil {
+	if err := t.opt.Step(t.params.Weights, grads, rate); err != nil {
 		return loss, err
 	}
+	t.stats.follow(t.params.Buffers)
 	t.steps++
 	return loss, nil
 }
@@ -240,21 +267,27 @@ func (t *Trainer) pending() int {
 
 // run computes the loss and gradient of at most Rows samples of one bucket.
 func (t *Trainer) run(bucket int, batch []*Sample, share float64) (float64, error) {
-	r, ok := t.runs[bucket]
+	key := shape{frames: t.cfg.Buckets[bucket], padded: t.masked && t.padded(batch, t.cfg.Buckets[bucket])}
+	r, ok := t.runs[key]
 	if !ok {
 		var err error
-		r, err = openRun(t.params, t.grads, t.define, t.cfg.Rows, t.cfg.Buckets[bucket], t.cfg.Session)
-		if err != nil {
-			return 0, fmt.Errorf("training graph for %d frames: %w", t.cfg.Buckets[bucket], err)
+		if r, err = t.open(key); err != nil {
+			return 0, fmt.Errorf("training graph for %d frames: %w", key.frames, err)
 		}
-		t.runs[bucket] = r
+		t.runs[key] = r
 	}
 	clear(t.grads) // a bucket's graph may not use all parameters
 	r.fill(batch, share, t.pcg)
 	if err := r.binding.Run(); err != nil {
 		return 0, err
 	}
+	t.stats.add(r.stats)
 	return float64(r.loss[0]), nil
+}
+
+// padded tells whether a run has frames or whole rows that belong to no sample.
+func (t *Trainer) padded(batch []*Sample, frames int) bool {
+	return len(batch) < t.cfg.Rows || slices.ContainsFunc(batch, func(s *Sample) bool { return s.Frames < frames })
 }
 
 func names(batch []*Sample) []string {
@@ -271,6 +304,6 @@ func (t *Trainer) Close() error {
 	for _, r := range t.runs {
 		errs = append(errs, r.close())
 	}
-	t.runs = map[int]*run{}
+	t.runs = map[shape]*run{}
 	return errors.Join(errs...)
 }
