@@ -10,6 +10,7 @@ type history struct {
 	rows  []float32 // a circular buffer of cap rows
 	cap   int
 	total int // rows added since the last reset
+	first int // rows before this one were never kept
 	epoch int // counts resets: rows of different epochs don't belong together
 }
 
@@ -20,7 +21,7 @@ func (h *history) reset(dim, rows int) {
 	if dim != h.dim || rows != h.cap {
 		h.dim, h.cap, h.rows = dim, rows, make([]float32, dim*rows)
 	}
-	h.total = 0
+	h.total, h.first = 0, 0
 	h.epoch++
 }
 
@@ -34,13 +35,16 @@ func (h *history) grow(rows int) {
 	if rows <= h.cap {
 		return
 	}
-	kept := h.copy(max(0, h.total-h.cap))
+	h.first = h.oldest()
+	kept := h.copy(h.first)
 	h.cap, h.rows = rows, make([]float32, h.dim*rows)
-	first := h.total - len(kept)/max(h.dim, 1)
-	for i := first; i < h.total; i++ {
-		copy(h.row(i), kept[(i-first)*h.dim:])
+	for i := h.first; i < h.total; i++ {
+		copy(h.row(i), kept[(i-h.first)*h.dim:])
 	}
 }
+
+// oldest is the number of the oldest row that is kept.
+func (h *history) oldest() int { return max(h.first, h.total-h.cap) }
 
 func (h *history) row(i int) []float32 {
 	at := i % h.cap * h.dim
@@ -80,7 +84,7 @@ func (h *history) repeat(n int64) {
 func (h *history) kept() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return min(h.total, h.cap)
+	return h.total - h.oldest()
 }
 
 // mark is how far a snapshot reached.
@@ -92,9 +96,8 @@ type mark struct{ epoch, total int }
 func (h *history) since(m mark) (rows []float32, now mark, whole bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	oldest := max(0, h.total-h.cap)
-	from := oldest
-	if whole = m.epoch == h.epoch && m.total >= oldest; whole {
+	from := h.oldest()
+	if whole = m.epoch == h.epoch && m.total >= from; whole {
 		from = m.total
 	}
 	return h.copy(from), mark{h.epoch, h.total}, whole
