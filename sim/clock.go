@@ -11,8 +11,8 @@ type shot struct {
 	at    int64 // true instant, site time
 }
 
-// expose returns all captures of a camera within [start, start+length) and the truth about the frames that the device got of them.
-func expose(cfg *Config, cam *Camera, take int, start, length int64) ([]shot, TakeCamera) {
+// record returns all captures of a camera within [start, start+length) and the truth about the frames that the device got of them.
+func record(cfg *Config, cam *Camera, take int, start, length int64) ([]shot, TakeCamera) {
 	tc := TakeCamera{
 		ID: cam.ID, Kind: "exo", Video: cam.ID + ".mp4", Stamps: cam.ID + ".stamps.csv",
 		Width: cam.Width, Height: cam.Height, FPS: cam.FPS,

@@ -74,25 +74,33 @@ func (s *Scene) Render(ctx context.Context, dir string, progress func(pictures i
 }
 
 // film renders the video of one camera.
-func (s *Scene) film(ctx context.Context, dir string, i int, c *cell, progress func(int)) (err error) {
+func (s *Scene) film(ctx context.Context, dir string, i int, c *cell, progress func(int)) error {
 	cam := &s.cfg.Cameras[i]
 	tc := &s.take.Cameras[i]
+	path := filepath.Join(dir, tc.Video)
+	w, err := gocv.VideoWriterFile(path, "mp4v", cam.FPS, cam.Width, cam.Height, true)
+	if err != nil {
+		return fmt.Errorf("create video: %w", err)
+	}
+	if !w.IsOpened() {
+		return errors.Join(errors.New("create video: OpenCV can't write mp4v; is its FFmpeg backend there?"), w.Close())
+	}
+	if err := errors.Join(s.expose(ctx, i, c, w, progress), w.Close()); err != nil {
+		return err
+	}
+	return checkVideo(path, len(tc.CaptureNS))
+}
+
+// expose takes all pictures of a camera and writes those that its device got.
+func (s *Scene) expose(ctx context.Context, i int, c *cell, w *gocv.VideoWriter, progress func(int)) error {
+	cam := &s.cfg.Cameras[i]
 	sn, err := newSensor(s, cam)
 	if err != nil {
 		return err
 	}
 	defer sn.Close()
 	st := newStudio(s, c, cam, sn.pix)
-	path := filepath.Join(dir, tc.Video)
-	w, err := gocv.VideoWriterFile(path, "mp4v", cam.FPS, cam.Width, cam.Height, true)
-	if err != nil {
-		return fmt.Errorf("create video: %w", err)
-	}
-	defer func() { err = errors.Join(err, w.Close()) }()
-	if !w.IsOpened() {
-		return errors.New("create video: OpenCV can't write mp4v; is its FFmpeg backend there?")
-	}
-	doubled := tc.Doubled
+	doubled := s.take.Cameras[i].Doubled
 	const report = 30
 	for n, shot := range s.shots[i] {
 		if err := ctx.Err(); err != nil {
@@ -117,6 +125,21 @@ func (s *Scene) film(ctx context.Context, dir string, i int, c *cell, progress f
 		}
 	}
 	progress(len(s.shots[i]) % report)
+	return nil
+}
+
+// checkVideo reads a finished video's head. OpenCV doesn't say when a disk is full, but then the head is missing or counts fewer frames.
+func checkVideo(path string, frames int) error {
+	v, err := gocv.VideoCaptureFile(path)
+	if v != nil {
+		defer v.Close()
+	}
+	if err != nil {
+		return fmt.Errorf("write video: it can't be read again, is the disk full? %w", err)
+	}
+	if n := int(v.Get(gocv.VideoCaptureFrameCount)); n != frames {
+		return fmt.Errorf("write video: %d of %d frames arrived, is the disk full?", n, frames)
+	}
 	return nil
 }
 

@@ -193,6 +193,33 @@ func TestRenderNamesAPlaceThatCantBe(t *testing.T) {
 	}
 }
 
+func TestAVideoThatDidNotArriveIsAnError(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "take")
+	cfg := small()
+	cfg.Cameras = cfg.Cameras[:1]
+	take, err := Render(t.Context(), cfg, TakeSpec{}, dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path, n := filepath.Join(dir, "exo1.mp4"), len(take.Cameras[0].CaptureNS)
+	if err := checkVideo(path, n); err != nil {
+		t.Error(err)
+	}
+	if err := checkVideo(path, n+1); err == nil || !strings.Contains(err.Error(), "60 of 61 frames") {
+		t.Errorf("a frame is missing: error %v", err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, text[:len(text)/2], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := checkVideo(path, n); err == nil || !strings.Contains(err.Error(), "disk full") {
+		t.Errorf("half of it is missing: error %v", err)
+	}
+}
+
 func TestBatchRendersAllOrStops(t *testing.T) {
 	dir := t.TempDir()
 	done := 0

@@ -94,7 +94,7 @@ func (s *Scene) makeTake() {
 		s.take.Segments = append(s.take.Segments, Segment{st.start, st.end, label})
 	}
 	for i := range s.cfg.Cameras {
-		shots, tc := expose(&s.cfg, &s.cfg.Cameras[i], s.spec.Index, s.take.StartNS, length)
+		shots, tc := record(&s.cfg, &s.cfg.Cameras[i], s.spec.Index, s.take.StartNS, length)
 		s.shots = append(s.shots, shots)
 		s.take.Cameras = append(s.take.Cameras, tc)
 	}
