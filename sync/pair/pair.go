@@ -201,8 +201,9 @@ func (j *Joiner) Exo(i int, s Sample) error {
 	return nil
 }
 
-// EndExo says that camera i's take has ended: nothing within MaxDt of its last sample will come. Saying it again changes
-// nothing.
+// EndExo says that camera i's take has ended: ego samples up to MaxDt after its last sample are decided. A take of the
+// camera that begins within 2 MaxDt may hold a nearer sample, which they don't wait for: in exchange the end of a take is
+// not held up until the camera is given up. Saying it again changes nothing.
 func (j *Joiner) EndExo(i int) {
 	if t := &j.exo[i]; t.started {
 		t.passed = max(t.passed, t.newest.Time+j.maxDt)
