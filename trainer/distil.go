@@ -4,45 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"tandem/learn/net"
 	"tandem/learn/train"
 	"tandem/runtime/segment"
 	"tandem/tas"
 )
-
-// Split of a line's paired takes: what the student is trained on, what its checkpoint is chosen by, and what it is
-// reported and gated on. The three never share a moment.
-type Split struct{ Train, Choose, Gate []*PairedTake }
-
-// minTakes is how many takes it needs to split by whole takes; with fewer, each take is split by time.
-const minTakes = 5
-
-// SplitTakes holds out every fifth take for the choice of the checkpoint and every fifth for the gate. With fewer than
-// five takes, each is cut in time: the first 60 % to train on, then 20 % to choose by and 20 % to gate on.
-func SplitTakes(takes []*PairedTake) Split {
-	var s Split
-	if len(takes) >= minTakes {
-		for i, t := range takes {
-			switch i % minTakes {
-			case 2:
-				s.Choose = append(s.Choose, t)
-			case 4:
-				s.Gate = append(s.Gate, t)
-			default:
-				s.Train = append(s.Train, t)
-			}
-		}
-		return s
-	}
-	for _, t := range takes {
-		n := t.Ego.Len()
-		s.Train = append(s.Train, t.slice(0, n*3/5))
-		s.Choose = append(s.Choose, t.slice(n*3/5, n*4/5))
-		s.Gate = append(s.Gate, t.slice(n*4/5, n))
-	}
-	return s
-}
 
 // Distillation is a distilled student with what is known of it.
 type Distillation struct {
@@ -56,7 +24,7 @@ type Report struct {
 	Method     string     `json:"method"`
 	Seed       uint64     `json:"seed"`
 	TrainTakes int        `json:"train_takes"`
-	TrainPairs int        `json:"train_pairs"` // ego samples with a partner
+	TrainPairs int        `json:"train_pairs"` // ego samples with a partner, repetitions in place of lost ones not counted
 	GatePairs  int        `json:"gate_pairs"`
 	Before     tas.Scores `json:"before"` // the network that the student started as, against the teacher
 	After      tas.Scores `json:"after"`  // the student, against the teacher
@@ -77,16 +45,24 @@ func Distil(ctx context.Context, teacher *Network, split Split, r Recipe, progre
 		return nil, fmt.Errorf("distil: %d takes to train on, %d to choose by and %d to gate on, expected at least 1 of each",
 			len(split.Train), len(split.Choose), len(split.Gate))
 	}
+	if err := split.check(teacher); err != nil {
+		return nil, fmt.Errorf("distil: %w", err)
+	}
 	targets, err := teach(teacher, r, split.Train, split.Choose, split.Gate)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("distil: %w", err)
+	}
+	for i, part := range []string{"train on", "choose by", "gate on"} {
+		if pairs(targets[i]) == 0 {
+			return nil, fmt.Errorf("distil: not one pair in the %d takes to %s; collect more takes", len(targets[i]), part)
+		}
 	}
 	d := &Distillation{Student: teacher.Clone(), Report: Report{Method: "tas-kl", Seed: r.Seed, TrainTakes: len(split.Train)}}
+	d.Report.TrainPairs, d.Report.GatePairs = pairs(targets[0]), pairs(targets[2])
 	var samples []train.Sample
 	var ego []*Sequence
 	for i, t := range split.Train {
 		target := targets[0][i]
-		d.Report.TrainPairs += target.pairs()
 		ego = append(ego, t.Ego)
 		samples = append(samples, train.Sample{
 			Name: t.ID.String(), Frames: t.Ego.Len(), Weights: target.weights,
@@ -100,26 +76,42 @@ func Distil(ctx context.Context, teacher *Network, split Split, r Recipe, progre
 	if err := d.Student.TCN.Standardize(d.Student.Params, mean, std); err != nil {
 		return nil, fmt.Errorf("distil: %w", err)
 	}
-	names, want, check := reference(split.Choose, targets[1])
 	objective := net.Objective{Teacher: 1, Temperature: r.Temperature, Smooth: r.Smooth}
-	if err := d.Student.fit(ctx, stage, samples, objective, r, names, want, check, progress); err != nil {
+	if err := d.Student.fit(ctx, stage, samples, objective, r, reference(split.Choose, targets[1]), progress); err != nil {
 		return nil, err
 	}
-	return d, d.gate(teacher, split.Gate, targets[2], r)
+	if err := d.gate(teacher, reference(split.Gate, targets[2]), r); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// check reports what in the takes would spoil distillation. The takes must be of the same extractors as one another: the
+// student reads all of them.
+func (s Split) check(teacher *Network) error {
+	var first *PairedTake
+	for _, p := range slices.Concat(s.Train, s.Choose, s.Gate) {
+		if err := p.check(teacher.TCN.In, teacher.RateHz); err != nil {
+			return err
+		}
+		if first == nil {
+			first = p
+		}
+		if p.EgoExtractor != first.EgoExtractor || p.ExoExtractor != first.ExoExtractor {
+			return fmt.Errorf("the features of the takes %s and %s are of different extractors", first.ID, p.ID)
+		}
+	}
+	return nil
 }
 
 // gate compares the student with the network that it started as, on pairs that neither has seen.
-func (d *Distillation) gate(before *Network, takes []*PairedTake, targets []target, r Recipe) error {
-	names, want, check := reference(takes, targets)
+func (d *Distillation) gate(before *Network, list []exam, r Recipe) error {
 	var err error
-	if d.Report.Before, err = before.score(names, want, check, r); err != nil {
+	if d.Report.Before, err = before.score(list, r); err != nil {
 		return fmt.Errorf("gate: %w", err)
 	}
-	if d.Report.After, err = d.Student.score(names, want, check, r); err != nil {
+	if d.Report.After, err = d.Student.score(list, r); err != nil {
 		return fmt.Errorf("gate: %w", err)
-	}
-	for _, t := range targets {
-		d.Report.GatePairs += t.pairs()
 	}
 	d.Report.Better = merit(d.Report.After) > merit(d.Report.Before)
 	return nil
@@ -132,11 +124,14 @@ type target struct {
 	weights []float32 // [T] 0 where there is no pair
 }
 
-func (t target) pairs() int {
+// pairs counts the frames that have a partner.
+func pairs(list []target) int {
 	n := 0
-	for _, w := range t.weights {
-		if w > 0 {
-			n++
+	for _, t := range list {
+		for _, w := range t.weights {
+			if w > 0 {
+				n++
+			}
 		}
 	}
 	return n
@@ -168,9 +163,6 @@ func (p *predictor) target(t *PairedTake) (target, error) {
 	x := target{probs: make([]float32, n*k), weights: make([]float32, n)}
 	count := make([]float32, n)
 	for _, exo := range t.Exo {
-		if exo.Dim != p.n.TCN.In {
-			return x, fmt.Errorf("%s has %d features, the teacher reads %d", exo.Name, exo.Dim, p.n.TCN.In)
-		}
 		probs, err := p.probs(exo)
 		if err != nil {
 			return x, err
@@ -196,12 +188,11 @@ func (p *predictor) target(t *PairedTake) (target, error) {
 	return x, nil
 }
 
-// reference is what agreement is measured against: the labels of the teacher's committed stream.
-func reference(takes []*PairedTake, targets []target) (names []string, want [][]int, check []*Sequence) {
+// reference is what a student is examined in: the labels of the teacher's committed stream, where there are pairs.
+func reference(takes []*PairedTake, targets []target) []exam {
+	list := make([]exam, len(takes))
 	for i, t := range takes {
-		names = append(names, t.ID.String())
-		want = append(want, targets[i].labels)
-		check = append(check, t.Ego)
+		list[i] = exam{Sequence: t.Ego, want: targets[i].labels, weights: targets[i].weights}
 	}
-	return names, want, check
+	return list
 }

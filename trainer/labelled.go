@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -30,10 +31,18 @@ type Recording struct {
 }
 
 // FindRecordings lists the videos of the labelled takes below dir whose names (without the ending) match one of the
-// cameras, a path.Match pattern such as "exo*". A take is a directory with labels.txt and videos; truth.json, where
-// there is one, says when the labels hold, otherwise label i is that of video frame i. A directory without a single
-// labelled take, and a take without a matching video, are errors.
+// cameras, a path.Match pattern such as "exo*". A take is a directory with labels.txt and videos (.mp4, .avi, .mkv,
+// .mov); truth.json, where there is one, says when the labels hold, otherwise label i is that of video frame i. A
+// directory without a single labelled take, and a take without a matching video, are errors.
 func FindRecordings(dir string, cameras ...string) ([]Recording, error) {
+	for _, c := range cameras {
+		if _, err := filepath.Match(c, ""); err != nil {
+			return nil, fmt.Errorf("labelled takes: the camera %q is no pattern: %w", c, err)
+		}
+	}
+	if len(cameras) == 0 {
+		return nil, errors.New("labelled takes: no camera is named; expected patterns such as exo*")
+	}
 	var list []Recording
 	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 		if err != nil {
@@ -79,19 +88,15 @@ func recordingsOf(take string, cameras []string) ([]Recording, error) {
 	for _, e := range entries {
 		ending := filepath.Ext(e.Name())
 		name := strings.TrimSuffix(e.Name(), ending)
-		if !slices.Contains(videoEndings, ending) {
+		if e.IsDir() || !slices.Contains(videoEndings, strings.ToLower(ending)) {
 			continue
 		}
-		for _, pattern := range cameras {
-			ok, err := filepath.Match(pattern, name)
-			if err != nil {
-				return nil, fmt.Errorf("camera %q: %w", pattern, err)
-			}
-			if ok {
-				r.Video = filepath.Join(take, e.Name())
-				list = append(list, r)
-				break
-			}
+		if slices.ContainsFunc(cameras, func(pattern string) bool {
+			ok, _ := filepath.Match(pattern, name) // the patterns have been checked
+			return ok
+		}) {
+			r.Video = filepath.Join(take, e.Name())
+			list = append(list, r)
 		}
 	}
 	if len(list) == 0 {
@@ -120,7 +125,8 @@ func ClassesOf(list []Recording, background []string) (tas.Labels, error) {
 	return tas.NewLabels(append(slices.Clone(background), names...)...)
 }
 
-// Load extracts a recording's features and gives each sample its label.
+// Load extracts a recording's features and gives each sample its label. Labels that do not fit the video's length, by more
+// than a camera's late stop explains, are an error: they are of another video.
 func (r Recording) Load(ctx context.Context, ex *feature.Extractor, rate float64, classes tas.Labels) (LabelledTake, error) {
 	name := r.Take + "/" + strings.TrimSuffix(filepath.Base(r.Video), filepath.Ext(r.Video))
 	s, err := ExtractSequence(ctx, name, ex, rate, capture.Config{Source: r.Video})
@@ -132,18 +138,38 @@ func (r Recording) Load(ctx context.Context, ex *feature.Extractor, rate float64
 		return LabelledTake{}, fmt.Errorf("%s: %s: %w", r.Take, LabelsFile, err)
 	}
 	t := LabelledTake{Sequence: s, Classes: make([]int, s.Len())}
+	n := int64(len(all))
+	// Half a second of video beyond the last label is a camera that stopped late; more is another video's labels.
+	slack := int64(max(r.FPS, 30) / 2)
 	for i := range t.Classes {
-		at := s.Frames[i]
-		if r.FPS > 0 {
-			at = int64(float64(s.Times[i]-r.Start) / 1e9 * r.FPS)
+		at := r.labelAt(s, i)
+		if n == 0 || at < -slack || at >= n+slack {
+			return LabelledTake{}, fmt.Errorf("%s: frame %d of %s lies at label %d of %d: the labels are not of this video",
+				r.Take, s.Frames[i], r.Video, at, n)
 		}
-		// Half a second of video beyond the last label is a camera that stopped late; more is another video's labels.
-		slack := int64(max(r.FPS, 30) / 2)
-		if at < -slack || at >= int64(len(all))+slack {
-			return LabelledTake{}, fmt.Errorf("%s: sample %d of %s lies at label %d of %d: the labels are not of this video",
-				r.Take, i, r.Video, at, len(all))
-		}
-		t.Classes[i] = all[min(max(at, 0), int64(len(all))-1)]
+		t.Classes[i] = all[min(max(at, 0), n-1)]
+	}
+	// With a label a frame, labels beyond the last frame's tell the same. A sample stands for the frames up to the next.
+	if last := s.Frames[s.Len()-1]; r.FPS == 0 && last+stride(s.Frames)+slack < n {
+		return LabelledTake{}, fmt.Errorf("%s: the last sample of %s is frame %d, but there are %d labels: the labels are not of this video, or it is cut off",
+			r.Take, r.Video, last, n)
 	}
 	return t, nil
+}
+
+// labelAt returns the number of the label that holds for sample i.
+func (r Recording) labelAt(s *Sequence, i int) int64 {
+	if r.FPS == 0 {
+		return s.Frames[i]
+	}
+	return int64(math.Floor(float64(s.Times[i]-r.Start) / 1e9 * r.FPS))
+}
+
+// stride returns the greatest distance between successive frame numbers.
+func stride(frames []int64) int64 {
+	most := int64(0)
+	for i := 1; i < len(frames); i++ {
+		most = max(most, frames[i]-frames[i-1])
+	}
+	return most
 }

@@ -90,6 +90,9 @@ func (p *predictor) close() error { return p.p.Close() }
 // probs returns the class probabilities [T, classes] of each frame by the best head that can judge it, as a device that
 // has come to the take's end has them: the committed head's, and the provisional head's for the last frames.
 func (p *predictor) probs(s *Sequence) ([]float32, error) {
+	if err := s.check(p.n.TCN.In); err != nil {
+		return nil, err
+	}
 	heads, err := p.p.Run(s.Features)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.Name, err)
@@ -103,7 +106,7 @@ func (p *predictor) probs(s *Sequence) ([]float32, error) {
 			row = last[(t+lag)*k : (t+lag+1)*k]
 		}
 		if err := softmax(out[t*k:(t+1)*k], row); err != nil {
-			return nil, fmt.Errorf("%s: frame %d: %w", s.Name, t, err)
+			return nil, fmt.Errorf("%s: sample %d: %w", s.Name, t, err)
 		}
 	}
 	return out, nil
@@ -143,7 +146,7 @@ func softmax(dst, logits []float32) error {
 		sum += e
 	}
 	if math.IsNaN(sum) || math.IsInf(sum, 0) || math.IsInf(float64(top), 0) {
-		return fmt.Errorf("the scores %v are not finite", logits)
+		return fmt.Errorf("the network's scores are not finite: it has diverged; train again at a lower learning rate")
 	}
 	for i := range dst {
 		dst[i] = float32(float64(dst[i]) / sum)
@@ -156,11 +159,13 @@ func standard(list []*Sequence) (mean, std []float32, err error) {
 	if len(list) == 0 {
 		return nil, nil, fmt.Errorf("no sequences to take the features' statistics of")
 	}
+	// Sums are taken of the differences to one sample: features far from 0 would lose their deviation to rounding.
 	dim := list[0].Dim
+	origin := list[0].Features[:min(dim, len(list[0].Features))]
 	sum, square, n := make([]float64, dim), make([]float64, dim), 0.0
 	for _, s := range list {
-		if s.Dim != dim {
-			return nil, nil, fmt.Errorf("%s has %d features, %s has %d", s.Name, s.Dim, list[0].Name, dim)
+		if err := s.check(dim); err != nil {
+			return nil, nil, err
 		}
 		for t := range s.Len() {
 			if s.Weights[t] == 0 {
@@ -168,8 +173,9 @@ func standard(list []*Sequence) (mean, std []float32, err error) {
 			}
 			n++
 			for i, v := range s.Row(t) {
-				sum[i] += float64(v)
-				square[i] += float64(v) * float64(v)
+				d := float64(v) - float64(origin[i])
+				sum[i] += d
+				square[i] += d * d
 			}
 		}
 	}
@@ -179,27 +185,10 @@ func standard(list []*Sequence) (mean, std []float32, err error) {
 	mean, std = make([]float32, dim), make([]float32, dim)
 	for i := range mean {
 		m := sum[i] / n
-		mean[i] = float32(m)
+		mean[i] = float32(float64(origin[i]) + m)
 		std[i] = float32(math.Sqrt(max(square[i]/n-m*m, 0)))
 	}
 	return mean, std, nil
-}
-
-// agreement scores predicted classes against reference classes by the segmentation metrics.
-func agreement(labels tas.Labels, background []string, names []string, want, got [][]int) (tas.Scores, error) {
-	var videos []tas.Video
-	for i := range want {
-		gt, err := labels.Decode(want[i])
-		if err != nil {
-			return tas.Scores{}, err
-		}
-		pred, err := labels.Decode(got[i])
-		if err != nil {
-			return tas.Scores{}, err
-		}
-		videos = append(videos, tas.Video{Name: names[i], GT: gt, Pred: pred})
-	}
-	return tas.Score(videos, background...)
 }
 
 // merit is the one figure that checkpoints are chosen by: the mean of frame accuracy, order and overlap, in per cent.

@@ -45,7 +45,7 @@ func (p *PairedTake) check(dim int, rate float64) error {
 			return fmt.Errorf("take %s: %w", p.ID, err)
 		}
 		if s.Len() != p.Ego.Len() {
-			return fmt.Errorf("take %s: %s has %d frames, the rig %d", p.ID, s.Name, s.Len(), p.Ego.Len())
+			return fmt.Errorf("take %s: %s has %d samples, the rig %d", p.ID, s.Name, s.Len(), p.Ego.Len())
 		}
 	}
 	return nil

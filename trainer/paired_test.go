@@ -89,7 +89,7 @@ func TestTakeRefusesALongLoss(t *testing.T) {
 		t.Errorf("5 s lost: %v, want them filled in", err)
 	}
 	_, err := stored(t, paired(take1, 0, 3), paired(take1, 3+51, 2))
-	if err == nil || !strings.Contains(err.Error(), "51 samples (5.1 s) are lost at once after frame 2") || !strings.Contains(err.Error(), take1.String()) {
+	if err == nil || !strings.Contains(err.Error(), "51 samples (5.1 s) are lost at once after sample 2") || !strings.Contains(err.Error(), take1.String()) {
 		t.Errorf("5.1 s lost: %v", err)
 	}
 }
@@ -224,12 +224,12 @@ func TestPairedTakeCheck(t *testing.T) {
 	}{
 		"rate":          {func(p *PairedTake) { p.RateHz = 30 }, "has 30 samples a second, the teacher reads 10"},
 		"no camera":     {func(p *PairedTake) { p.Exo = nil }, "has no exo camera"},
-		"NaN of rig":    {func(p *PairedTake) { p.Ego.Features[5] = float32(math.NaN()) }, "feature 1 of frame 2 is NaN"},
-		"Inf of camera": {func(p *PairedTake) { p.Exo[0].Features[2] = float32(math.Inf(-1)) }, "exo1: feature 0 of frame 1 is -Inf"},
-		"dimension":     {func(p *PairedTake) { p.Ego.Dim = 1 }, "has 1 features a frame, expected 2"},
-		"length":        {func(p *PairedTake) { p.Exo[0] = p.Exo[0].slice(0, 2) }, "exo1 has 2 frames, the rig 4"},
-		"short":         {func(p *PairedTake) { p.Ego.Features = p.Ego.Features[:3] }, "has 3 values for 4 frames of 2 features"},
-		"empty":         {func(p *PairedTake) { *p = *p.slice(1, 1) }, "has no frames"},
+		"NaN of rig":    {func(p *PairedTake) { p.Ego.Features[5] = float32(math.NaN()) }, "feature 1 of sample 2 is NaN"},
+		"Inf of camera": {func(p *PairedTake) { p.Exo[0].Features[2] = float32(math.Inf(-1)) }, "exo1: feature 0 of sample 1 is -Inf"},
+		"dimension":     {func(p *PairedTake) { p.Ego.Dim = 1 }, "has 1 features a sample, expected 2"},
+		"length":        {func(p *PairedTake) { p.Exo[0] = p.Exo[0].slice(0, 2) }, "exo1 has 2 samples, the rig 4"},
+		"short":         {func(p *PairedTake) { p.Ego.Features = p.Ego.Features[:3] }, "has 3 values for 4 samples of 2 features"},
+		"empty":         {func(p *PairedTake) { *p = *p.slice(1, 1) }, "has no samples"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, err := stored(t, paired(take1, 0, 4))

@@ -3,6 +3,7 @@ package trainer
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"tandem/learn/net"
@@ -96,7 +97,8 @@ func (r Recipe) fit(n int) train.FitConfig {
 // overlap by what the network sees.
 const longest = 4096
 
-// windows cuts samples to what a training graph holds.
+// windows cuts samples to what a training graph holds. Pieces without a weighted frame, such as of the hours in which a
+// camera was off, have nothing to teach and are left out; an error says that none is left.
 func windows(list []train.Sample, reach int) ([]train.Sample, error) {
 	var out []train.Sample
 	for _, s := range list {
@@ -104,7 +106,14 @@ func windows(list []train.Sample, reach int) ([]train.Sample, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, w...)
+		for _, piece := range w {
+			if piece.Weights == nil || slices.ContainsFunc(piece.Weights, func(v float32) bool { return v > 0 }) {
+				out = append(out, piece)
+			}
+		}
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("not one frame of %d takes has a weight", len(list))
 	}
 	return out, nil
 }

@@ -94,15 +94,15 @@ func ExtractSequence(ctx context.Context, name string, ex *feature.Extractor, ra
 func (s *Sequence) check(dim int) error {
 	switch {
 	case s.Dim != dim:
-		return fmt.Errorf("%s has %d features a frame, expected %d", s.Name, s.Dim, dim)
+		return fmt.Errorf("%s has %d features a sample, expected %d", s.Name, s.Dim, dim)
 	case s.Len() == 0:
-		return fmt.Errorf("%s has no frames", s.Name)
+		return fmt.Errorf("%s has no samples", s.Name)
 	case len(s.Features) != s.Len()*s.Dim:
-		return fmt.Errorf("%s has %d values for %d frames of %d features", s.Name, len(s.Features), s.Len(), s.Dim)
+		return fmt.Errorf("%s has %d values for %d samples of %d features", s.Name, len(s.Features), s.Len(), s.Dim)
 	}
 	for i, v := range s.Features {
 		if f := float64(v); math.IsNaN(f) || math.IsInf(f, 0) {
-			return fmt.Errorf("%s: feature %d of frame %d is %g, expected a finite number", s.Name, i%dim, i/dim, v)
+			return fmt.Errorf("%s: feature %d of sample %d is %g, expected a finite number", s.Name, i%dim, i/dim, v)
 		}
 	}
 	return nil
@@ -114,7 +114,7 @@ func (s *Sequence) fill(n int64, rate float64, next int64) error {
 		return nil
 	}
 	if float64(n) > maxFill*rate {
-		return fmt.Errorf("%s: %d samples (%.1f s) are lost at once after frame %d, at most %g s can be filled in",
+		return fmt.Errorf("%s: %d samples (%.1f s) are lost at once after sample %d, at most %g s can be filled in",
 			s.Name, n, float64(n)/rate, s.Len()-1, maxFill)
 	}
 	t := s.Len() - 1

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 
 	"tandem/learn/graph"
 	"tandem/learn/net"
@@ -16,6 +18,22 @@ import (
 type LabelledTake struct {
 	*Sequence
 	Classes []int // [T]
+}
+
+// check reports what would spoil training and scores.
+func (t LabelledTake) check(dim, classes int) error {
+	if err := t.Sequence.check(dim); err != nil {
+		return err
+	}
+	if len(t.Classes) != t.Len() {
+		return fmt.Errorf("%s has %d labels for %d samples", t.Name, len(t.Classes), t.Len())
+	}
+	for i, c := range t.Classes {
+		if c < 0 || c >= classes {
+			return fmt.Errorf("%s: sample %d has class %d, expected one of [0, %d)", t.Name, i, c, classes)
+		}
+	}
+	return nil
 }
 
 // Progress is told how a long work goes on. done counts up to total.
@@ -38,12 +56,22 @@ func TrainLabelled(ctx context.Context, stage string, takes, heldOut []LabelledT
 	if len(takes) == 0 || len(heldOut) == 0 {
 		return nil, fmt.Errorf("%s: %d takes to train on and %d held out, expected at least 1 of each", stage, len(takes), len(heldOut))
 	}
+	if labels.Len() < 2 {
+		return nil, fmt.Errorf("%s: %d classes %q, expected at least 2", stage, labels.Len(), labels.Names())
+	}
+	for _, b := range background {
+		if _, ok := labels.Index(b); !ok {
+			return nil, fmt.Errorf("%s: the background %q is none of the classes %q", stage, b, labels.Names())
+		}
+	}
+	for _, t := range slices.Concat(takes, heldOut) {
+		if err := t.check(takes[0].Dim, labels.Len()); err != nil {
+			return nil, fmt.Errorf("%s: %w", stage, err)
+		}
+	}
 	sequences := make([]*Sequence, len(takes))
 	samples := make([]train.Sample, len(takes))
 	for i, t := range takes {
-		if len(t.Classes) != t.Len() {
-			return nil, fmt.Errorf("%s: take %s has %d labels for %d samples", stage, t.Name, len(t.Classes), t.Len())
-		}
 		sequences[i] = t.Sequence
 		classes := make([]int64, len(t.Classes))
 		for j, c := range t.Classes {
@@ -66,20 +94,16 @@ func TrainLabelled(ctx context.Context, stage string, takes, heldOut []LabelledT
 	if err := n.TCN.Standardize(n.Params, mean, std); err != nil {
 		return nil, fmt.Errorf("%s: %w", stage, err)
 	}
-	var names []string
-	var want [][]int
-	var check []*Sequence
-	for _, t := range heldOut {
-		names, want, check = append(names, t.Name), append(want, t.Classes), append(check, t.Sequence)
-	}
 	objective := net.Objective{Labels: 1, Smooth: r.Smooth}
-	return n, n.fit(ctx, stage, samples, objective, r, names, want, check, progress)
+	if err := n.fit(ctx, stage, samples, objective, r, exams(heldOut), progress); err != nil {
+		return nil, err
+	}
+	return n, nil
 }
 
-// fit trains the network on samples and leaves the epoch whose committed labels on the check sequences agree best with
-// want.
+// fit trains the network on samples and leaves the epoch that does best in the exams.
 func (n *Network) fit(ctx context.Context, stage string, samples []train.Sample, o net.Objective, r Recipe,
-	names []string, want [][]int, check []*Sequence, progress Progress) (err error) {
+	list []exam, progress Progress) (err error) {
 	samples, err = windows(samples, n.TCN.Reach())
 	if err != nil {
 		return fmt.Errorf("%s: %w", stage, err)
@@ -93,11 +117,15 @@ func (n *Network) fit(ctx context.Context, stage string, samples []train.Sample,
 		Evaluate: func(_ context.Context, p *nn.Params) (float64, error) {
 			candidate := *n
 			candidate.Params = p
-			s, err := candidate.score(names, want, check, r)
+			s, err := candidate.score(list, r)
 			return merit(s), err
 		},
 		Progress: func(p train.Progress) {
-			progress.report(stage, p.Epoch, p.Epochs, fmt.Sprintf("loss %.4f, held out %.1f", p.Loss, p.Best))
+			note := fmt.Sprintf("loss %.4f", p.Loss)
+			if !math.IsNaN(p.Best) { // not before the first evaluation
+				note += fmt.Sprintf(", held out %.1f", p.Best)
+			}
+			progress.report(stage, p.Epoch, p.Epochs, note)
 		},
 	}
 	if _, err := train.Fit(ctx, t, samples, r.fit(len(samples)), hooks); err != nil {
@@ -106,31 +134,70 @@ func (n *Network) fit(ctx context.Context, stage string, samples []train.Sample,
 	return nil
 }
 
-// score compares the committed labels on sequences with reference classes.
-func (n *Network) score(names []string, want [][]int, check []*Sequence, r Recipe) (tas.Scores, error) {
+// exam is a sequence with the classes that a network should find in it.
+type exam struct {
+	*Sequence
+	want []int
+	// weights is 0 where nothing is known of a frame; nil means that all is known.
+	weights []float32
+}
+
+func exams(takes []LabelledTake) []exam {
+	list := make([]exam, len(takes))
+	for i, t := range takes {
+		list[i] = exam{Sequence: t.Sequence, want: t.Classes}
+	}
+	return list
+}
+
+// known returns the classes of the frames of which something is known.
+func (e exam) known(classes []int) []int {
+	if e.weights == nil {
+		return classes
+	}
+	var list []int
+	for i, c := range classes {
+		if e.weights[i] > 0 {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// score compares the committed labels with the wanted ones, by the segmentation metrics. Frames of which nothing is
+// known are cut out of both.
+func (n *Network) score(list []exam, r Recipe) (tas.Scores, error) {
 	p, err := n.predictor(r.session())
 	if err != nil {
 		return tas.Scores{}, err
 	}
 	defer p.close() //nolint:errcheck // frees memory only
-	var got [][]int
-	for _, s := range check {
-		l, err := p.labels(s)
+	var videos []tas.Video
+	for _, e := range list {
+		got, err := p.labels(e.Sequence)
 		if err != nil {
 			return tas.Scores{}, err
 		}
-		got = append(got, l)
+		v := tas.Video{Name: e.Name}
+		if v.GT, err = n.Labels.Decode(e.known(e.want)); err != nil {
+			return tas.Scores{}, fmt.Errorf("%s: %w", e.Name, err)
+		}
+		if v.Pred, err = n.Labels.Decode(e.known(got)); err != nil {
+			return tas.Scores{}, fmt.Errorf("%s: %w", e.Name, err)
+		}
+		if len(v.GT) > 0 {
+			videos = append(videos, v)
+		}
 	}
-	return agreement(n.Labels, n.Background, names, want, got)
+	return tas.Score(videos, n.Background...)
 }
 
 // Score compares the committed labels on labelled takes with their labels.
 func (n *Network) Score(takes []LabelledTake, r Recipe) (tas.Scores, error) {
-	var names []string
-	var want [][]int
-	var check []*Sequence
 	for _, t := range takes {
-		names, want, check = append(names, t.Name), append(want, t.Classes), append(check, t.Sequence)
+		if err := t.check(n.TCN.In, n.Labels.Len()); err != nil {
+			return tas.Scores{}, fmt.Errorf("score: %w", err)
+		}
 	}
-	return n.score(names, want, check, r)
+	return n.score(exams(takes), r)
 }
