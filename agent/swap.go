@@ -112,9 +112,15 @@ func (p *pipeline) change(ctx context.Context, src *Source, o *offer, seq, at in
 	events := old.Segmenter.Finish(segment.Swap)
 	whole := seq-p.seq-1 <= old.Segmenter.Bridge()
 	for i := range events {
-		// Stamps jitter: the next sample is not exactly one period after the last.
-		if e := &events[i]; e.Reason == segment.Swap && (whole || e.End > at) {
+		e := &events[i]
+		if e.Reason != segment.Swap {
+			continue
+		}
+		if whole || e.End > at { // stamps jitter: the next sample is not exactly one period after the last
 			e.End = at
+		}
+		if whole {
+			e.LastSeq = seq - 1 // lost samples are bridged
 		}
 	}
 	if len(events) > 0 {
