@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -186,7 +187,7 @@ func (u *updater) update(ctx context.Context, a *wire.Assignment) error {
 	}
 	m, err := open(dir, u.opts)
 	if err != nil {
-		return fmt.Errorf("%w: %w", errUnfit, err)
+		return join(fmt.Errorf("%w: %w", errUnfit, err), os.RemoveAll(dir.Path))
 	}
 	if err := u.pipeline.swap(ctx, m, a.Sha256); err != nil {
 		return errors.Join(err, m.Close())
