@@ -46,8 +46,10 @@ $(GOLANGCI):
 
 bench: build ## run the benchmarks; results in build/bench
 	@mkdir -p build/bench
-	$(ENV) go test -run '^$$' -bench . -benchmem ./... | tee build/bench/go.txt
-	build/bin/tandem bench parse build/bench/go.txt > build/bench/go.json
+	@{ echo "go: $$(go env GOVERSION)"; echo "cores: $$(getconf _NPROCESSORS_ONLN)"; } > build/bench/go.txt
+	$(ENV) go test -run '^$$' -bench . -benchmem ./... | tee -a build/bench/go.txt
+	@build/bin/tandem bench parse build/bench/go.txt > build/bench/go.json.new && mv build/bench/go.json.new build/bench/go.json
+	@echo "bench: build/bench/go.json"
 
 fuzz: deps ## fuzz every decoder of outside bytes for FUZZTIME each
 	@$(ENV) deploy/deps/fuzz.sh $(FUZZTIME)

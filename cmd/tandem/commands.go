@@ -10,5 +10,6 @@ func commands() []*cobra.Command {
 		newEval(),
 		newHub(),
 		newSim(),
+		newBench(),
 	}
 }
