@@ -73,16 +73,10 @@ func Open(model []byte, opts Options) (*Session, error) {
 	if len(model) == 0 {
 		return nil, fmt.Errorf("%w: it is empty (0 bytes)", ErrModel)
 	}
-	ins, outs, err := onnx.GetInputOutputInfoWithONNXData(model)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrModel, err)
-	}
 	s := &Session{}
-	if s.in, err = infos(ins); err != nil {
-		return nil, err
-	}
-	if s.out, err = infos(outs); err != nil {
-		return nil, err
+	var err error
+	if s.in, s.out, err = describe(model); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrModel, err)
 	}
 	providers := opts.Providers
 	if len(providers) == 0 {
@@ -185,7 +179,7 @@ func infos(list []onnx.InputOutputInfo) ([]Info, error) {
 	out := make([]Info, len(list))
 	for i, x := range list {
 		if x.OrtValueType != onnx.ONNXTypeTensor {
-			return nil, fmt.Errorf("%w: %q is a %s, expected a tensor", ErrModel, x.Name, x.OrtValueType)
+			return nil, fmt.Errorf("%q is a %s, expected a tensor", x.Name, x.OrtValueType)
 		}
 		out[i] = Info{Name: x.Name, Type: typeName(x.DataType), Shape: make([]int, len(x.Dimensions))}
 		for j, d := range x.Dimensions {
