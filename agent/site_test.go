@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -168,8 +169,8 @@ type device struct {
 	done  chan string
 }
 
-// run starts an agent. The test waits for its end.
-func (s *site) run(c Config) *device {
+// run starts an agent, after changes to it. The test waits for its end.
+func (s *site) run(c Config, change ...func(*Agent)) *device {
 	s.t.Helper()
 	d := &device{
 		t: s.t, sources: make(chan Source), adopted: make(chan string, 100), ended: make(chan struct{}), takes: map[string]error{},
@@ -184,6 +185,9 @@ func (s *site) run(c Config) *device {
 	}})
 	if err != nil {
 		s.t.Fatal(err)
+	}
+	for _, f := range change {
+		f(d.agent)
 	}
 	ctx, cancel := context.WithCancel(limit(s.t))
 	d.stop = cancel
@@ -285,13 +289,14 @@ func (c clip) write(t testing.TB, name string) string {
 	var stamps strings.Builder
 	stamps.WriteString("frame,raw_ns\n")
 	for i := range c.frames {
-		scene := (i/7 + c.seed) * 2654435761 >> 8
-		for y := range c.height {
-			for x := range c.width {
-				block := x*4/c.width + y*4/c.height*4
-				at := 3 * (y*c.width + x)
-				px[at], px[at+1], px[at+2] = byte(scene>>block&1*200), byte(scene>>(block/2)&1*180), byte((i*9+x)%200)
-			}
+		rng := rand.New(rand.NewPCG(uint64(i/4), uint64(c.seed)))
+		var level [48]byte
+		for k := range level {
+			level[k] = byte(rng.IntN(256))
+		}
+		for k := range px {
+			x, y := k/3%c.width, k/3/c.width
+			px[k] = level[(x*4/c.width+y*4/c.height*4)*3+k%3]
 		}
 		m, err := gocv.NewMatFromBytes(c.height, c.width, gocv.MatTypeCV8UC3, px)
 		if err == nil {

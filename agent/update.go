@@ -91,7 +91,7 @@ func (u *updater) bring(ctx context.Context, a *wire.Assignment, newest <-chan *
 			cancel()
 		case newer := <-newest:
 			cancel()
-			_ = <-done // superseded, whatever came of it
+			<-done //nolint:errcheck // superseded, whatever came of it
 			return newer
 		}
 		if err == nil || ctx.Err() != nil {

@@ -93,6 +93,7 @@ func statusConfig(s *site, device string, exo ...string) Config {
 }
 
 func TestSecondReleaseTakesOverBetweenTwoFrames(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	one, two := s.release(modeltest.New(t, older)), s.release(modeltest.New(t, newer))
 	s.assign("exo1", one)
@@ -180,6 +181,7 @@ func replace(old, with string) func([]byte) []byte {
 }
 
 func TestBadReleaseIsNotUsed(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.assign("rig-1", s.release(modeltest.New(t, older)))
 	c := statusConfig(s, "rig-1", "exo1")
@@ -235,6 +237,7 @@ func TestBadReleaseIsNotUsed(t *testing.T) {
 }
 
 func TestAssignmentThatCannotBeRead(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	c := statusConfig(s, "rig-1", "exo1")
 	d := s.run(c)
@@ -251,6 +254,7 @@ func TestAssignmentThatCannotBeRead(t *testing.T) {
 }
 
 func TestDamagedStoredReleaseIsFetchedAgain(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.assign("exo1", s.release(modeltest.New(t, older)))
 	c := s.config("exo1")
@@ -274,6 +278,7 @@ func TestDamagedStoredReleaseIsFetchedAgain(t *testing.T) {
 }
 
 func TestRestartUsesTheStoredRelease(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.assign("exo1", s.release(modeltest.New(t, older)))
 	c := s.config("exo1")
@@ -301,6 +306,7 @@ func TestRestartUsesTheStoredRelease(t *testing.T) {
 }
 
 func TestFetchIsTriedUntilItWorks(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.assign("exo1", s.release(modeltest.New(t, older)))
 	c := statusConfig(s, "exo1")
@@ -322,6 +328,7 @@ func TestFetchIsTriedUntilItWorks(t *testing.T) {
 }
 
 func TestNewerAssignmentDoesNotWaitForTheOlder(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.assignUnchecked("exo1", &wire.Assignment{Release: "nowhere", Sha256: strings.Repeat("0", 64), IssuedNs: 1})
 	d := s.run(s.config("exo1"))
@@ -337,6 +344,7 @@ func TestNewerAssignmentDoesNotWaitForTheOlder(t *testing.T) {
 }
 
 func TestConfiguredBundleIsNotFetchedAgain(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	local := modeltest.New(t, older)
 	c := statusConfig(s, "exo1")
