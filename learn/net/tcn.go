@@ -30,6 +30,8 @@ type TCN struct {
 	Classes  int     `json:"classes"`
 	Lags     []int   `json:"lags"`    // ascending, in frames; empty means [0]
 	Dropout  float64 `json:"dropout"` // rate in the residual layers while training
+	// Symmetric makes the convolutions look as far ahead as back, as those of MS-TCN do: for whole sequences only.
+	Symmetric bool `json:"symmetric,omitempty"`
 }
 
 // kernel is the number of taps of the residual layers' convolutions.
@@ -94,16 +96,23 @@ func (c TCN) Forward(b *nn.Build, x *graph.Tensor) []*graph.Tensor {
 		return nil
 	}
 	x = b.Linear(b.Standardize(x, norm), "in", c.Channels)
-	for l := range c.Layers {
-		name := "layer" + strconv.Itoa(l)
-		y := b.Relu(b.Conv1D(x, name+".conv", c.Channels, kernel, 1<<l, true))
-		x = b.Add(x, b.Dropout(b.Linear(y, name+".mix", c.Channels), c.Dropout))
-	}
+	x = residual(b, x, "layer", c.Layers, !c.Symmetric, c.Dropout)
 	heads := make([]*graph.Tensor, 0, len(c.lags()))
 	for _, lag := range c.lags() {
 		heads = append(heads, b.Linear(x, "head.lag"+strconv.Itoa(lag), c.Classes))
 	}
 	return heads
+}
+
+// residual traces layers of a dilated convolution, ReLU, a 1x1 convolution and dropout, each added to its input; the
+// l-th, named prefix and l, has dilation 2^l.
+func residual(b *nn.Build, x *graph.Tensor, prefix string, layers int, causal bool, dropout float64) *graph.Tensor {
+	for l := range layers {
+		name := prefix + strconv.Itoa(l)
+		y := b.Relu(b.Conv1D(x, name+".conv", x.Dim(-1), kernel, 1<<l, causal))
+		x = b.Add(x, b.Dropout(b.Linear(y, name+".mix", x.Dim(-1)), dropout))
+	}
+	return x
 }
 
 // Infer returns the model over whole sequences: Features [1, T, In] with any T to the logits [1, T, Classes] of each
@@ -127,15 +136,6 @@ func (c TCN) model(b *nn.Build) ([]byte, error) {
 		return nil, fmt.Errorf("tcn: %w", err)
 	}
 	return model, nil
-}
-
-// Objective weighs the terms of a loss over sequences. Terms of weight 0 are left out, and with them their inputs.
-type Objective struct {
-	Labels float64 // cross entropy with the input Labels
-	// Teacher is the weight of the distillation from the input Teacher at Temperature (0 means 1).
-	Teacher, Temperature float64
-	// Smooth is the weight λ of the truncated smoothing loss, 0.15 as published, with threshold Tau (0 means 4).
-	Smooth, Tau float64
 }
 
 // Loss traces the network and its loss: the mean over heads of the weighted terms. Labels and teacher probabilities are given on
@@ -168,49 +168,4 @@ func (c TCN) Loss(b *nn.Build, o Objective) *graph.Tensor {
 		return b.Scalar(0)
 	}
 	return b.Scale(sum, 1/float64(heads))
-}
-
-// terms holds the inputs that a head's loss needs.
-type terms struct {
-	b                                 *nn.Build
-	o                                 Objective
-	weights, present, labels, teacher *graph.Tensor
-}
-
-// loss compares the logits from frame lag on with the targets up to lag frames before the end.
-func (t terms) loss(logits *graph.Tensor, lag int) *graph.Tensor {
-	b, o := t.b, t.o
-	early := func(x *graph.Tensor) *graph.Tensor { return b.Crop(x, 1, 0, lag) }
-	late := func(x *graph.Tensor) *graph.Tensor { return b.Crop(x, 1, lag, 0) }
-	y, w := late(logits), early(t.weights)
-	if lag > 0 {
-		w = b.Mul(w, late(t.present)) // padding is no look ahead
-	}
-	var list []*graph.Tensor
-	if t.labels != nil {
-		list = append(list, b.Scale(b.CrossEntropy(y, early(t.labels), w), o.Labels))
-	}
-	if t.teacher != nil {
-		temperature := o.Temperature
-		if temperature == 0 {
-			temperature = 1
-		}
-		list = append(list, b.Scale(b.Distill(y, early(t.teacher), w, temperature), o.Teacher))
-	}
-	if o.Smooth > 0 && b.Frames-lag > 1 {
-		tau := o.Tau
-		if tau == 0 {
-			tau = 4
-		}
-		list = append(list, b.Scale(b.Smoothing(y, w, tau), o.Smooth))
-	}
-	if len(list) == 0 {
-		b.Fail(fmt.Errorf("tcn: the objective %+v has no term", o))
-		return b.Scalar(0)
-	}
-	sum := list[0]
-	for _, l := range list[1:] {
-		sum = b.Add(sum, l)
-	}
-	return sum
 }

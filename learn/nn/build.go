@@ -29,6 +29,9 @@ type Build struct {
 	// Padded says that the sequences of a training graph may be shorter than Frames, so that layers which look ahead or
 	// take statistics must leave out what is not Present. Set it before tracing.
 	Padded bool
+	// Smooth puts SiLU in the place of ReLU, so that gradients in float32 and float64 can be compared: a ReLU's input may have
+	// another sign in each. Set it before tracing.
+	Smooth bool
 
 	params  *Params
 	declare bool

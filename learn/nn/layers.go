@@ -8,9 +8,25 @@ import (
 
 // Linear maps the last axis of x to out values. Parameters: name.weight [in, out], name.bias [out].
 func (b *Build) Linear(x *graph.Tensor, name string, out int) *graph.Tensor {
-	in := x.Dim(-1)
-	w := b.Param(name+".weight", FanIn(in), true, in, out)
-	return b.Graph.Linear(x, w, b.Param(name+".bias", FanIn(in), false, out))
+	return b.linear(x, name, out, FanIn(x.Dim(-1)))
+}
+
+// ZeroLinear is Linear with parameters that start as 0, so that a residual branch that ends in it starts as nothing.
+func (b *Build) ZeroLinear(x *graph.Tensor, name string, out int) *graph.Tensor {
+	return b.linear(x, name, out, Zeros)
+}
+
+func (b *Build) linear(x *graph.Tensor, name string, out int, init Init) *graph.Tensor {
+	w := b.Param(name+".weight", init, true, x.Dim(-1), out)
+	return b.Graph.Linear(x, w, b.Param(name+".bias", init, false, out))
+}
+
+// Relu returns max(x, 0), or x·sigmoid(x) in a Smooth build.
+func (b *Build) Relu(x *graph.Tensor) *graph.Tensor {
+	if b.Smooth {
+		return b.Silu(x)
+	}
+	return b.Graph.Relu(x)
 }
 
 // Conv1D convolves x [B, T, C] over time and keeps its length. A causal convolution sees the present and the past

@@ -38,7 +38,7 @@ func (b *Build) BatchNorm(x *graph.Tensor, name string, axis int, present *graph
 			shape = append(shape, 1)
 		}
 	}
-	slopes := b.NamedConst(name+".slope", slope, channels)
+	slopes := b.Const(slope, channels)
 	offsets := b.NamedConst(name+".offset", offset, channels)
 	return b.Add(b.Mul(x, b.Reshape(slopes, shape...)), b.Reshape(offsets, shape...))
 }
@@ -71,7 +71,7 @@ func (b *Build) normalize(x, gain, bias *graph.Tensor, name string, axis int, pr
 }
 
 // running returns the slope and offset that a normalisation comes down to with its running statistics.
-func (b *Build) running(name string, channels int) (slope, offset []float32) {
+func (b *Build) running(name string, channels int) (slope []float64, offset []float32) {
 	var list [4][]float32
 	for i, part := range []string{".gain", ".bias", ".mean", ".variance"} {
 		v, err := b.params.Get(name + part)
@@ -80,14 +80,14 @@ func (b *Build) running(name string, channels int) (slope, offset []float32) {
 		}
 		if err != nil {
 			b.Fail(err)
-			return make([]float32, channels), make([]float32, channels)
+			return make([]float64, channels), make([]float32, channels)
 		}
 		list[i] = v
 	}
-	slope, offset = make([]float32, channels), make([]float32, channels)
+	slope, offset = make([]float64, channels), make([]float32, channels)
 	for i := range slope {
 		s := float64(list[0][i]) / math.Sqrt(float64(list[3][i])+normEpsilon)
-		slope[i] = float32(s)
+		slope[i] = s
 		offset[i] = float32(float64(list[1][i]) - float64(list[2][i])*s)
 	}
 	return slope, offset
@@ -128,7 +128,7 @@ func (b *Build) folded(name string, channels, inner int, shape ...int) (w, bias 
 	}
 	weights := make([]float32, size)
 	for i, v := range raw {
-		weights[i] = v * slope[i/inner%channels]
+		weights[i] = float32(float64(v) * slope[i/inner%channels])
 	}
 	return b.NamedConst(name+".weight", weights, shape...), b.NamedConst(name+".bias", offset, channels)
 }
