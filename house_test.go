@@ -32,6 +32,7 @@ var layers = [][]string{
 	{"sim"},
 	{"learn"},
 	{"runtime/ort"},
+	{"settings"},
 	{"tas"},
 }
 

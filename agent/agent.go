@@ -91,7 +91,7 @@ func (a *Agent) Run(ctx context.Context, sources <-chan Source) error {
 }
 
 func (a *Agent) run(ctx context.Context, sources <-chan Source) (err error) {
-	conn, err := bus.Connect(ctx, a.cfg.bus(a.log))
+	conn, err := bus.Connect(ctx, a.cfg.NATS.Config(a.cfg.Device, a.log))
 	if err != nil {
 		return err
 	}
@@ -181,6 +181,8 @@ func (a *Agent) startPairing(ctx context.Context, group *errgroup.Group, conn *b
 	if a.cfg.live() {
 		since = time.Now().Add(-sinceMargin)
 	}
+	// A message whose delivery or acknowledgement is lost holds up those behind it; that must not look like silence.
+	ackWait := min(3*time.Second, max(p.Wait/4, 100*time.Millisecond))
 	for i, exo := range p.Exo {
 		// The parts may hold what joins them, so they are told apart by what can't be in them.
 		durable := wire.Token(a.cfg.Cell + "/" + a.cfg.Device + "/" + exo)
@@ -188,7 +190,7 @@ func (a *Agent) startPairing(ctx context.Context, group *errgroup.Group, conn *b
 			return err
 		}
 		consumer, err := bus.NewConsumer(ctx, conn.JetStream(), bus.ConsumerConfig{
-			Stream: bus.StreamTeacher, Durable: durable, Since: since, InOrder: true, AckWait: 3 * time.Second,
+			Stream: bus.StreamTeacher, Durable: durable, Since: since, InOrder: true, AckWait: ackWait,
 			Filters: []bus.Subject{{Site: a.cfg.Site, Cell: a.cfg.Cell, Device: exo, Kind: bus.Teacher}},
 			Logger:  a.log,
 		})

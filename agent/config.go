@@ -1,22 +1,15 @@
 package agent
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"os"
-	"reflect"
 	"time"
 
-	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
-
 	"tandem/runtime/ort"
+	"tandem/settings"
 	"tandem/stream/bus"
 	"tandem/stream/capture"
-	"tandem/stream/wire"
 )
 
 // Roles of a device.
@@ -33,24 +26,13 @@ type Config struct {
 	Role   string `yaml:"role"`
 	// Store is the directory for what the device keeps: releases.
 	Store   string        `yaml:"store"`
-	NATS    NATSConfig    `yaml:"nats"`
+	NATS    bus.Client    `yaml:"nats"`
 	Camera  CameraConfig  `yaml:"camera"`
 	Bundle  BundleConfig  `yaml:"bundle"`
 	Pair    PairConfig    `yaml:"pair"`
 	Runtime RuntimeConfig `yaml:"runtime"`
 	// StatusEvery is the time between two status messages.
 	StatusEvery time.Duration `yaml:"status_every"`
-}
-
-// NATSConfig says where the hub is.
-type NATSConfig struct {
-	URLs        []string `yaml:"urls"`
-	Credentials string   `yaml:"credentials"`
-	NKey        string   `yaml:"nkey"`
-	TLSCert     string   `yaml:"tls_cert"`
-	TLSKey      string   `yaml:"tls_key"`
-	TLSCA       string   `yaml:"tls_ca"`
-	Domain      string   `yaml:"domain"`
 }
 
 // CameraConfig is the camera, or the recordings that stand for it.
@@ -130,94 +112,17 @@ func ParseConfig(data []byte) (Config, error) {
 }
 
 func parseConfig(data []byte) (c Config, err error) {
-	defer func() {
-		// The YAML library panics on some texts that are hardly YAML, such as a tag without a name.
-		if r := recover(); r != nil {
-			err = fmt.Errorf("it can't be read as YAML (%s)", wire.OneLine(fmt.Sprint(r)))
-		}
-	}()
-	if err := checkDurations(data); err != nil {
+	if err := settings.Decode(data, &c, durations); err != nil {
 		return c, err
-	}
-	dec := yaml.NewDecoder(bytes.NewReader(data), yaml.DisallowUnknownField())
-	err = dec.Decode(&c)
-	if errors.Is(err, io.EOF) {
-		return c, errors.New("it is empty, expected site, cell, device, role, store, nats and camera")
-	}
-	if err != nil {
-		return c, explain(err)
-	}
-	if err := dec.Decode(&struct{}{}); !errors.Is(err, io.EOF) {
-		return c, errors.New("a second document begins at a line ---, expected one")
 	}
 	c.setDefaults()
 	return c, c.validate()
 }
 
-// explain makes one line for people of what the YAML library says.
-func explain(err error) error {
-	var at yaml.Error
-	if !errors.As(err, &at) {
-		return errors.New(wire.OneLine(err.Error()))
-	}
-	what := wire.OneLine(at.GetMessage())
-	var wrong *yaml.TypeError
-	if errors.As(err, &wrong) {
-		what = fmt.Sprintf("found %s, expected %s", kindName(wrong.SrcType), kindName(wrong.DstType))
-	}
-	if token := at.GetToken(); token != nil && token.Position != nil {
-		return fmt.Errorf("line %d: %s", token.Position.Line, what)
-	}
-	return errors.New(what)
-}
-
-// kindName is what people call a Go type.
-func kindName(t reflect.Type) string {
-	switch t.Kind() {
-	case reflect.Bool:
-		return "true or false"
-	case reflect.String:
-		return "text"
-	case reflect.Float32, reflect.Float64:
-		return "a number"
-	case reflect.Slice, reflect.Array:
-		return "a list"
-	case reflect.Map, reflect.Struct, reflect.Interface, reflect.Pointer:
-		return "a mapping"
-	}
-	return "a whole number"
-}
-
-// durations are the fields that hold one, and whether it may be nothing.
-var durations = []struct {
-	field   string
-	nothing bool
-}{
-	{"camera.latency", true}, {"camera.clock_bound", false}, {"pair.max_dt", false}, {"pair.wait", false}, {"status_every", false},
-}
-
-// checkDurations refuses durations without a unit, and those that are written down as 0 and would be taken for the default.
-// What is no YAML at all passes: the decoder says so.
-func checkDurations(data []byte) error {
-	for _, d := range durations {
-		path, err := yaml.PathString("$." + d.field)
-		if err != nil {
-			return err
-		}
-		node, err := path.ReadNode(bytes.NewReader(data))
-		if err != nil || node == nil || node.GetToken() == nil || node.Type() == ast.NullType {
-			continue // not there
-		}
-		text, line := node.GetToken().Value, node.GetToken().Position.Line
-		v, err := time.ParseDuration(text)
-		switch {
-		case node.Type() != ast.StringType || err != nil:
-			return fmt.Errorf("line %d: %s is %s, expected a time with its unit such as 250ms", line, d.field, wire.OneLine(text))
-		case v == 0 && !d.nothing:
-			return fmt.Errorf("line %d: %s is %s, expected more than 0", line, d.field, text)
-		}
-	}
-	return nil
+// durations are the fields that hold one.
+var durations = []settings.Duration{
+	{Field: "camera.latency", Nothing: true}, {Field: "camera.clock_bound"}, {Field: "pair.max_dt"}, {Field: "pair.wait"},
+	{Field: "status_every"},
 }
 
 func (c *Config) setDefaults() {
@@ -256,15 +161,6 @@ func (t TakeConfig) start() (int64, error) {
 // subject returns the device's subject for a kind of messages.
 func (c *Config) subject(k bus.Kind) bus.Subject {
 	return bus.Subject{Site: c.Site, Cell: c.Cell, Device: c.Device, Kind: k}
-}
-
-// bus returns the connection's configuration.
-func (c *Config) bus(log *slog.Logger) bus.Config {
-	n := c.NATS
-	return bus.Config{
-		URLs: n.URLs, Name: c.Device, Credentials: n.Credentials, NKey: n.NKey,
-		TLSCert: n.TLSCert, TLSKey: n.TLSKey, TLSCA: n.TLSCA, Domain: n.Domain, Logger: log,
-	}
 }
 
 // live reports whether the configured camera is one whose pictures are gone when nobody takes them.

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"tandem/stream/bus"
 	"tandem/stream/capture"
 )
 
@@ -55,8 +56,8 @@ next:
 func TestBadConfigurations(t *testing.T) {
 	const want = "configuration bad.yaml: "
 	for name, c := range map[string]struct{ text, want string }{
-		"empty":          {"", "it is empty, expected site, cell, device, role, store, nats and camera"},
-		"comments only":  {"# later\n", "it is empty, expected site, cell, device, role, store, nats and camera"},
+		"empty":          {"", "it is empty, expected site, cell, device, role, store, nats, camera, bundle, pair, runtime, status_every"},
+		"comments only":  {"# later\n", "it is empty, expected site, cell, device, role, store, nats, camera, bundle, pair, runtime, status_every"},
 		"two documents":  {with(exoConfig) + "---\nsite: b\n", "a second document begins at a line ---, expected one"},
 		"not a mapping":  {"- site\n", "line 1: sequence was used where mapping is expected"},
 		"broken yaml":    {"site: [a\n", "line 1: sequence end token ']' not found"},
@@ -148,7 +149,7 @@ func TestConfigDefaults(t *testing.T) {
 		}
 		want := Config{
 			Site: "plant", Cell: "cell-1", Device: "exo1", Role: RoleExo, Store: "data", StatusEvery: 5 * time.Second,
-			NATS:   NATSConfig{URLs: []string{"nats://127.0.0.1:4222"}},
+			NATS:   bus.Client{URLs: []string{"nats://127.0.0.1:4222"}},
 			Camera: CameraConfig{Source: "video.mp4", Pace: "stamps", ClockBound: time.Millisecond},
 			Pair:   PairConfig{MaxDt: 100 * time.Millisecond, Wait: 10 * time.Second, Buffer: 4096},
 		}

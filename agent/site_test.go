@@ -145,7 +145,7 @@ func stored[T any](s *site, kind bus.Kind, device string, decode func([]byte) (T
 func (s *site) config(device string, exo ...string) Config {
 	c := Config{
 		Site: "plant", Cell: "cell-1", Device: device, Role: RoleExo, Store: filepath.Join(s.t.TempDir(), device),
-		NATS:   NATSConfig{URLs: []string{s.server.URL()}},
+		NATS:   bus.Client{URLs: []string{s.server.URL()}},
 		Camera: CameraConfig{Source: "recordings"},
 	}
 	if len(exo) > 0 {

@@ -3,7 +3,6 @@ package agent
 import (
 	"fmt"
 	"maps"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -45,7 +44,7 @@ func (c *Config) validate() error {
 	case c.Bundle.Dir == "" && !c.follow():
 		return bad("bundle.follow", false, "a bundle.dir, or releases are followed: there is no model otherwise")
 	}
-	for _, check := range []func() error{c.NATS.validate, c.Camera.validate, c.validatePair, c.Runtime.validate} {
+	for _, check := range []func() error{c.validateNATS, c.Camera.validate, c.validatePair, c.Runtime.validate} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -53,27 +52,9 @@ func (c *Config) validate() error {
 	return nil
 }
 
-func (n *NATSConfig) validate() error {
-	if len(n.URLs) == 0 {
-		return bad("nats.urls", "empty", "the hub's address, nats://HOST:4222")
-	}
-	for i, text := range n.URLs {
-		if !strings.Contains(text, "://") {
-			text = "nats://" + text
-		}
-		u, err := url.Parse(text)
-		if err != nil || u.Hostname() == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme) {
-			// What it holds is not shown: there may be a password in it.
-			return fmt.Errorf("nats.urls[%d] is not an address of a server, expected nats://HOST:4222 (or tls, ws, wss)", i)
-		}
-	}
-	switch {
-	case n.Credentials != "" && n.NKey != "":
-		return bad("nats.nkey", "set beside nats.credentials", "one of the two")
-	case n.TLSCert != "" && n.TLSKey == "":
-		return bad("nats.tls_key", `""`, "the key of nats.tls_cert")
-	case n.TLSCert == "" && n.TLSKey != "":
-		return bad("nats.tls_cert", `""`, "the certificate of nats.tls_key")
+func (c *Config) validateNATS() error {
+	if err := c.NATS.Validate(); err != nil {
+		return fmt.Errorf("nats.%w", err)
 	}
 	return nil
 }

@@ -1,16 +1,13 @@
 package trainer
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"path"
-	"strings"
 	"time"
 
-	"github.com/goccy/go-yaml"
-
+	"tandem/settings"
 	"tandem/stream/bus"
 	"tandem/stream/wire"
 )
@@ -23,21 +20,10 @@ type Config struct {
 	Name string `yaml:"name"`
 	// Store is the directory for the archive of pairs, the networks and the releases.
 	Store    string         `yaml:"store"`
-	NATS     NATSConfig     `yaml:"nats"`
+	NATS     bus.Client     `yaml:"nats"`
 	Labelled LabelledConfig `yaml:"labelled"`
 	Distil   DistilConfig   `yaml:"distil"`
 	Recipe   RecipeConfig   `yaml:"recipe"`
-}
-
-// NATSConfig says where the hub is.
-type NATSConfig struct {
-	URLs        []string `yaml:"urls"`
-	Credentials string   `yaml:"credentials"`
-	NKey        string   `yaml:"nkey"`
-	TLSCert     string   `yaml:"tls_cert"`
-	TLSKey      string   `yaml:"tls_key"`
-	TLSCA       string   `yaml:"tls_ca"`
-	Domain      string   `yaml:"domain"`
 }
 
 // LabelledConfig says where the teacher learns from.
@@ -117,11 +103,14 @@ func LoadConfig(path string) (Config, error) {
 // ParseConfig parses a configuration, fills in defaults and validates it.
 func ParseConfig(data []byte) (Config, error) {
 	var c Config
-	if err := yaml.NewDecoder(bytes.NewReader(data), yaml.DisallowUnknownField()).Decode(&c); err != nil {
-		return c, fmt.Errorf("%w: %s", ErrConfig, strings.Join(strings.Fields(yaml.FormatError(err, false, false)), " "))
+	if err := settings.Decode(data, &c, durations); err != nil {
+		return c, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	return c, c.validate()
 }
+
+// durations are the fields that hold one.
+var durations = []settings.Duration{{Field: "recipe.lag"}, {Field: "recipe.hold"}}
 
 // validate fills in defaults and returns an error that names the first field that cannot be.
 func (c *Config) validate() error {
@@ -152,12 +141,13 @@ func (c *Config) validate() error {
 		return bad("name", fmt.Sprintf("%q", c.Name), fmt.Sprintf("at most %d characters: releases are called NAME-0001", maxName))
 	case c.Store == "":
 		return bad("store", `""`, "a directory")
-	case len(c.NATS.URLs) == 0:
-		return bad("nats.urls", "empty", "the hub's address, nats://HOST:4222")
 	case c.Distil.Takes < 1:
 		return bad("distil.takes", c.Distil.Takes, "at least 1")
 	case c.Labelled.Dir == "":
 		return bad("labelled.dir", `""`, "the directory of the labelled exo takes")
+	}
+	if err := c.NATS.Validate(); err != nil {
+		return fmt.Errorf("%w: nats.%w", ErrConfig, err)
 	}
 	if err := c.Recipe.Recipe().Validate(); err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
@@ -167,11 +157,3 @@ func (c *Config) validate() error {
 
 // maxName leaves room for the number in a release's name, which is a token.
 const maxName = wire.MaxToken - 5
-
-func (c *Config) bus() bus.Config {
-	n := c.NATS
-	return bus.Config{
-		URLs: n.URLs, Name: c.Name, Credentials: n.Credentials, NKey: n.NKey,
-		TLSCert: n.TLSCert, TLSKey: n.TLSKey, TLSCA: n.TLSCA, Domain: n.Domain,
-	}
-}

@@ -76,7 +76,7 @@ func (t *Trainer) Run(ctx context.Context) (err error) {
 			err = e
 		}
 	}()
-	conn, err := bus.Connect(ctx, t.cfg.bus())
+	conn, err := bus.Connect(ctx, t.cfg.NATS.Config(t.cfg.Name, t.log))
 	if err != nil {
 		return err
 	}

@@ -96,7 +96,7 @@ func (s *site) start(c *Config, dir string, exo []string, labelled string, disti
 	var err error
 	s.trainer, err = trainer.New(trainer.Config{
 		Site: siteName, Cell: cellName, Name: lineName, Store: filepath.Join(dir, "trainer"),
-		NATS:     trainer.NATSConfig{URLs: []string{s.hub.URL()}},
+		NATS:     bus.Client{URLs: []string{s.hub.URL()}},
 		Labelled: trainer.LabelledConfig{Dir: labelled},
 		Distil:   trainer.DistilConfig{Takes: distilAt},
 		Recipe:   recipe,
@@ -116,7 +116,7 @@ func (s *site) start(c *Config, dir string, exo []string, labelled string, disti
 func (s *site) startDevice(ctx context.Context, c *Config, dir, name string, exo []string) error {
 	cfg := agent.Config{
 		Site: siteName, Cell: cellName, Device: name, Role: agent.RoleExo, Store: filepath.Join(dir, name),
-		NATS: agent.NATSConfig{URLs: []string{s.hub.URL()}},
+		NATS: bus.Client{URLs: []string{s.hub.URL()}},
 		// The takes come through the channel; the configuration wants to know of some camera.
 		Camera: agent.CameraConfig{Source: "recordings"},
 	}
