@@ -9,7 +9,7 @@ GOLANGCI := build/bin/golangci-lint-2.15.0
 DEMO_FLAGS ?=
 FUZZTIME ?= 30s
 
-.PHONY: help demo test build deps deps-test lint vet bench fuzz generate clean
+.PHONY: help demo test build deps deps-test lint vet bench bench-train fuzz generate clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
 
@@ -50,6 +50,11 @@ bench: build ## run the benchmarks; results in build/bench
 	$(ENV) go test -run '^$$' -bench . -benchmem ./... | tee -a build/bench/go.txt
 	@build/bin/tandem bench parse build/bench/go.txt > build/bench/go.json.new && mv build/bench/go.json.new build/bench/go.json
 	@echo "bench: build/bench/go.json"
+
+bench-train: build ## time training steps beside PyTorch's figures; result in build/bench/train.json
+	@mkdir -p build/bench
+	@$(ENV) build/bin/tandem bench train --json > build/bench/train.json.new && mv build/bench/train.json.new build/bench/train.json
+	@echo "bench-train: build/bench/train.json"
 
 fuzz: deps ## fuzz every decoder of outside bytes for FUZZTIME each
 	@$(ENV) deploy/deps/fuzz.sh $(FUZZTIME)

@@ -20,12 +20,12 @@ import (
 func newBench() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "bench",
-		Short:   "Work with the results of benchmarks",
-		Example: "  tandem bench parse build/bench/go.txt",
+		Short:   "Time the engine, and work with the results of benchmarks",
+		Example: "  tandem bench parse build/bench/go.txt\n  tandem bench train",
 		Args:    noCommand,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newBenchParse())
+	cmd.AddCommand(newBenchParse(), newBenchTrain())
 	return cmd
 }
 
