@@ -38,7 +38,9 @@ type Reference struct {
 	MedianMs float64 `json:"median_ms"`
 }
 
-func torch(ms float64) *Reference { return &Reference{Engine: "PyTorch 1.13", Threads: 2, MedianMs: ms} }
+func torch(ms float64) *Reference {
+	return &Reference{Engine: "PyTorch 1.13", Threads: 2, MedianMs: ms}
+}
 
 const (
 	frames  = 600
