@@ -271,7 +271,7 @@ func TestNothingIsLostWhileTheHubIsAway(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.assign(bus.DefaultDevice, s.release(modeltest.New(t, older)))
-	const n = 35
+	const n = 50
 	path := clip{width: 64, height: 48, frames: n, stamps: even(0)}.write(t, "a.mp4")
 	src := Source{Take: "t1", Capture: capture.Config{Source: path, Pace: capture.ByStamps}}
 	exo := s.run(s.config("exo1"))

@@ -153,6 +153,18 @@ func TestPairsOfOneCamera(t *testing.T) {
 	}
 }
 
+func TestEndOfAnExoTakeIsNotWaitedFor(t *testing.T) {
+	b := newBench(t, 100, "exo1")
+	ctx := t.Context()
+	ego := batchOf("rig", "e", "s", 0, true, 0, 101)
+	must(t, b.ego(ctx, ego))
+	must(t, b.exo(ctx, 0, batchOf("exo1", "x", "r", 0, true, 0, 100)))
+	b.check(ego) // although the camera has not passed the last sample, and nobody gives it up
+	if got, want := partners(b.published()[0]), "exo1/x:0 exo1/x:1"; got != want {
+		t.Errorf("pairs %s, want %s", got, want)
+	}
+}
+
 func TestExoTakeChangesWithinAnEgoBatch(t *testing.T) {
 	b := newBench(t, 100, "exo1", "exo2")
 	ctx := t.Context()

@@ -332,8 +332,8 @@ func TestNewerAssignmentDoesNotWaitForTheOlder(t *testing.T) {
 	s := newSite(t)
 	s.assignUnchecked("exo1", &wire.Assignment{Release: "nowhere", Sha256: strings.Repeat("0", 64), IssuedNs: 1})
 	d := s.run(s.config("exo1"))
-	// After three failures the fourth attempt is seconds away.
-	eventually(t, "failures", func() bool { return d.agent.Counters()["updates_failed"] >= 3 })
+	// After four failures the next attempt is four seconds away.
+	eventually(t, "failures", func() bool { return d.agent.Counters()["updates_failed"] >= 4 })
 	began := time.Now()
 	s.assign("exo1", s.release(modeltest.New(t, older)))
 	d.wait(d.adopted, "r1")
