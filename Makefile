@@ -6,14 +6,14 @@ SHELL := /bin/bash
 ENV := . deploy/env.sh;
 # CGO_* and GOFLAGS hold absolute paths of this tree, so a sub-make must not inherit another tree's.
 GOLANGCI := build/bin/golangci-lint-2.15.0
-DEMO_FLAGS ?=
+DEMO_FLAGS ?= --seeds 1,2,3
 FUZZTIME ?= 30s
 
 .PHONY: help demo test build deps deps-test lint vet bench bench-train fuzz generate clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
 
-demo: build ## run the whole loop on the simulated cell; results in build/demo (DEMO_FLAGS="--seeds 1")
+demo: build ## run the whole loop on the simulated cell; three seeds; results in build/demo (DEMO_FLAGS="--seeds 1": one)
 	$(ENV) build/bin/tandem demo --out build/demo $(DEMO_FLAGS)
 
 build: deps ## build build/bin/tandem

@@ -84,8 +84,8 @@ func printDemo(w io.Writer, r *demo.Report, out string, asJSON bool) error {
 	}
 	_, err := fmt.Fprintf(w, `
 Look at      %s (ground truth, before, after) and %s
-Read the bus tandem hub --store %s --listen 127.0.0.1:4222   then: nats stream ls; nats stream view SEGMENTS
-Try next     tandem demo --seeds 1,2,3 · tandem demo --exo FILE --ego FILE · tandem sim --help
+Read the bus tandem hub --store %s --listen 127.0.0.1:4222   then: nats stream ls; nats stream get SEGMENTS 1
+Try next     tandem demo --exo FILE --ego FILE --teacher-takes DIR (your own) · tandem sim --help · docs/site.md (a line)
 `, r.Strips, filepath.Join(out, "report.json"), r.Hub)
 	return err
 }

@@ -42,7 +42,7 @@ type Config struct {
 func Default() Config {
 	return Config{
 		Out: "build/demo", Listen: "127.0.0.1:0", Seeds: []uint64{1},
-		Labelled: 8, Paired: 8, Test: 4, Length: time.Minute, FPS: 15,
+		Labelled: 8, Paired: 8, Test: 4, Length: 48 * time.Second, FPS: 15,
 	}
 }
 
