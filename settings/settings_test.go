@@ -31,7 +31,7 @@ func TestDecodeRefuses(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                           "it is empty, expected name, wait, deep",
 		"# nothing\n":                "it is empty",
-		"name: a\ntitel: b\n":         `line 2: unknown field "titel"`,
+		"name: a\ntitel: b\n":        `line 2: unknown field "titel"`,
 		"deep:\n  n: many\n":         "line 2: found text, expected a whole number",
 		"name: a\nwait: 5\n":         "line 2: wait is 5, expected a time with its unit",
 		"name: a\nwait: 0s\n":        "line 2: wait is 0s, expected more than 0",
