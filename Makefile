@@ -36,7 +36,7 @@ vet:
 
 lint: deps vet $(GOLANGCI) ## run gofmt, vet and golangci-lint
 	@echo "lint: golangci-lint run"
-	@$(ENV) $(GOLANGCI) run --timeout 15m ./...
+	@$(ENV) $(GOLANGCI) run --allow-parallel-runners --timeout 15m ./...
 
 $(GOLANGCI):
 	@echo "lint: building golangci-lint 2.15.0 (a few minutes, once)"
