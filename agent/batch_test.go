@@ -202,7 +202,7 @@ func TestBatchSaysWhereStampsComeFrom(t *testing.T) {
 // TestBatchesHoldEverySampleOnce feeds random streams: gaps, overflows, changing stamps, changing releases, scores.
 func TestBatchesHoldEverySampleOnce(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	for round := range 200 {
+	for round := range 40 {
 		rate := []float64{0.5, 1, 7.5, 30}[rng.IntN(4)]
 		b := newBatcher(rate, 3)
 		want, got := map[int64]sample{}, map[int64]bool{}

@@ -25,6 +25,7 @@ func same(t *testing.T, a, b *rig) {
 // TestReleaseThatTakesOverKnowsWhatWasBefore: with or without gaps before it, a release that takes over in mid-take says
 // what it would have said had it run all the time.
 func TestReleaseThatTakesOverKnowsWhatWasBefore(t *testing.T) {
+	t.Parallel()
 	for name, feed := range map[string]func(r *rig){
 		"no gap":          func(r *rig) { r.shots(0, 40) },
 		"a bridged gap":   func(r *rig) { r.shots(0, 30); r.shots(34, 40) },
@@ -56,6 +57,7 @@ func TestReleaseThatTakesOverKnowsWhatWasBefore(t *testing.T) {
 }
 
 func TestNothingIsLostInASwap(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, RoleExo, older)
 	r.shots(0, 33)
 	done := r.offerNow(openModel(t, newer))
@@ -162,6 +164,7 @@ func TestReleaseThatCannotBeBroughtUpIsNotUsed(t *testing.T) {
 }
 
 func TestReleaseOfferedInOneTakeAndAdoptedInTheNext(t *testing.T) {
+	t.Parallel()
 	fresh, r := newRig(t, RoleExo, newer), newRig(t, RoleExo, older)
 	r.shots(0, 30)
 	done := r.offerNow(openModel(t, newer)) // warmed with take 1
@@ -188,6 +191,7 @@ func TestReleaseOfferedInOneTakeAndAdoptedInTheNext(t *testing.T) {
 }
 
 func TestReleaseWithOtherFeaturesStartsCold(t *testing.T) {
+	t.Parallel()
 	other := newer
 	other.Orientations = 3
 	r, fresh := newRig(t, RoleExo, older), newRig(t, RoleExo, other)
@@ -219,6 +223,7 @@ func TestReleaseWithOtherFeaturesStartsCold(t *testing.T) {
 }
 
 func TestReleaseWithOtherRate(t *testing.T) {
+	t.Parallel()
 	quick := newer
 	quick.RateHz = 20
 	r := newRig(t, RoleEgo, older)
