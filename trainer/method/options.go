@@ -1,0 +1,91 @@
+package method
+
+import (
+	"fmt"
+
+	"tandem/learn/optim"
+	"tandem/learn/train"
+	"tandem/runtime/ort"
+	"tandem/sync/offset"
+)
+
+// Options say how a method trains. The zero value of a field gives its default.
+type Options struct {
+	Network Network // of the student, and of a teacher that is trained on the way
+	// Teacher is a trained teacher; nil trains one from the problem's labelled exo sequences.
+	Teacher *Model
+	Seed    uint64
+
+	Epochs int     // passes over the data in each stage of a method, default 40
+	Batch  int     // sequences a step, default 1
+	Rate   float64 // highest learning rate, default 1e-3
+	Decay  float64 // decoupled weight decay, default 0
+	Clip   float64 // largest norm of a gradient, default 5
+
+	// Smooth is the weight of the smoothing loss of MS-TCN (Farha & Gall, CVPR 2019, section 3.3) in training on labels and
+	// in tandem, default 0.15; negative means none.
+	Smooth float64
+	// Temperature of tandem's divergence, default 2.
+	Temperature float64
+	// Penalty weighs the distance of the two domains in coral and mmd, default 1.
+	Penalty float64
+	// AdapterChannels and AdapterLayers are the size of the feature adapter, default 32 and 4.
+	AdapterChannels, AdapterLayers int
+	// Offset says how tandem estimates offsets.
+	Offset offset.Config
+
+	Session  ort.Options
+	Progress func(Progress) // is told after each epoch; may be nil
+}
+
+// Progress tells how far a stage of a method has come.
+type Progress struct {
+	Stage         string
+	Epoch, Epochs int // Epoch counts from 1
+	Loss          float64
+}
+
+func (o Options) defaults() Options {
+	set := func(v *float64, d float64) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	set(&o.Rate, 1e-3)
+	set(&o.Clip, 5)
+	set(&o.Smooth, 0.15)
+	o.Smooth = max(o.Smooth, 0)
+	set(&o.Temperature, 2)
+	set(&o.Penalty, 1)
+	for _, d := range []struct {
+		v *int
+		d int
+	}{{&o.Epochs, 40}, {&o.Batch, 1}, {&o.AdapterChannels, 32}, {&o.AdapterLayers, 4}} {
+		if *d.v == 0 {
+			*d.v = d.d
+		}
+	}
+	return o
+}
+
+func (o Options) check() error {
+	switch {
+	case o.Epochs < 1 || o.Batch < 1:
+		return fmt.Errorf("%d epochs in batches of %d, expected at least 1 of each", o.Epochs, o.Batch)
+	case !(o.Rate > 0) || !(o.Clip > 0) || !(o.Decay >= 0):
+		return fmt.Errorf("learning rate %g, clip %g, decay %g; expected rate and clip > 0, decay >= 0", o.Rate, o.Clip, o.Decay)
+	case !(o.Temperature > 0) || !(o.Penalty >= 0):
+		return fmt.Errorf("temperature %g, penalty %g; expected a temperature > 0 and a penalty >= 0", o.Temperature, o.Penalty)
+	}
+	return nil
+}
+
+func (o Options) trainer() train.Config {
+	return train.Config{Session: o.Session, Adam: optim.AdamConfig{Decay: o.Decay}, Clip: o.Clip, Seed: o.Seed}
+}
+
+func (o Options) schedule(samples int) train.FitConfig {
+	perEpoch := (samples + o.Batch - 1) / o.Batch
+	return train.FitConfig{Epochs: o.Epochs, Batch: o.Batch, Seed: o.Seed, Rate: o.Rate, Floor: o.Rate / 100,
+		Warmup: min(20, perEpoch*o.Epochs/10)}
+}
