@@ -1,10 +1,12 @@
-// Package learn holds Tandem's training engine in five packages:
+// Package learn holds Tandem's training engine in six packages:
 //
 //	graph  traces a computation, differentiates it and writes it as ONNX
 //	nn     parameters in flat vectors, layers, and one definition for training, inference and streaming graphs
-//	net    the networks: TCN (causal, with a head for each decision lag), FilterBank (an extractor without training)
-//	optim  AdamW, gradient clipping, learning-rate schedules
-//	train  sessions, length buckets, gradient accumulation, Fit
+//	net    the networks: TCN (causal, with a head for each decision lag), C2FTCN (offline, the teacher), TransformerAdapter and
+//	       TCNAdapter (one stream's features to another's), DepthwiseCNN and FilterBank (image extractors, the second untrained)
+//	optim  AdamW and SGD with vectorised kernels, averages, gradient clipping, learning-rate schedules
+//	train  sessions, length buckets, gradient accumulation, Fit, exact resuming
+//	bench  training steps beside another engine's figures
 //
 // ONNX Runtime executes what they write, in training as on the rigs; see docs/engine.md. From samples to models:
 //

@@ -54,19 +54,24 @@ func (c *conv2d) inputGradByTaps(dy *Tensor) *Tensor {
 	g := c.g
 	rows := g.Reshape(dy, c.n, c.groups, c.out/c.groups, c.oh*c.ow)
 	weights := c.tapWeights()
-	high, wide := (c.oh-1)*c.stride+1, (c.ow-1)*c.stride+1
 	var sum []*Tensor
 	c.taps(func(i, j int) {
 		d := g.emit("MatMul", []*Tensor{g.swapLast(weights[len(sum)], true), rows}, []int{c.n, c.groups, c.in / c.groups, c.oh * c.ow})
-		// Zeros between the elements.
-		d = g.Reshape(d, c.n, c.in, c.oh, 1, c.ow, 1)
-		d = g.Pad(g.Pad(d, 3, 0, c.stride-1), 5, 0, c.stride-1)
-		d = g.Reshape(d, c.n, c.in, c.oh*c.stride, c.ow*c.stride)
-		d = g.Crop(g.Crop(d, 2, 0, c.stride-1), 3, 0, c.stride-1)
-		d = g.Pad(d, 2, i-c.pad, c.h+c.pad-i-high)
-		sum = append(sum, g.Pad(d, 3, j-c.pad, c.wd+c.pad-j-wide))
+		sum = append(sum, c.place(d, c.n, c.in, i, j))
 	})
 	return g.total(sum)
+}
+
+// place puts a result d, of a by b images of a channel, where its pixels met the input through tap i, j.
+func (c *conv2d) place(d *Tensor, a, b, i, j int) *Tensor {
+	g := c.g
+	// Zeros between the pixels.
+	d = g.Reshape(d, a, b, c.oh, 1, c.ow, 1)
+	d = g.Pad(g.Pad(d, 3, 0, c.stride-1), 5, 0, c.stride-1)
+	d = g.Reshape(d, a, b, c.oh*c.stride, c.ow*c.stride)
+	d = g.Crop(g.Crop(d, 2, 0, c.stride-1), 3, 0, c.stride-1)
+	d = g.Pad(d, 2, i-c.pad, c.h+c.pad-i-((c.oh-1)*c.stride+1))
+	return g.Pad(d, 3, j-c.pad, c.wd+c.pad-j-((c.ow-1)*c.stride+1))
 }
 
 func (c *conv2d) weightGradByTaps(dy *Tensor) *Tensor {

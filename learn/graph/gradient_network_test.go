@@ -40,12 +40,26 @@ var sequenceCases = []gradientCase{
 		y, _, _ := g.BatchNorm(x[0], x[1], x[2], nil, 1, 1e-3)
 		return g.Tanh(y)
 	}},
+	{"batch norm of channel-major images", [][]int{{2, 3, 2, 3}, {2}, {2}}, false, func(g *graph.Graph, x tensors) *graph.Tensor {
+		y, _, _ := g.BatchNorm(x[0], x[1], x[2], nil, 0, 1e-3)
+		return g.Tanh(y)
+	}},
+	{"batch norm of some channel-major images", [][]int{{2, 3, 2, 3}, {2}, {2}}, false, func(g *graph.Graph, x tensors) *graph.Tensor {
+		y, _, _ := g.BatchNorm(x[0], x[1], x[2], g.Const([]float64{1, 1, 0}, 1, 3, 1, 1), 0, 1e-3)
+		return g.Tanh(y)
+	}},
 	{"batch norm of some images", [][]int{{3, 2, 2, 3}, {2}, {2}}, false, func(g *graph.Graph, x tensors) *graph.Tensor {
 		y, _, _ := g.BatchNorm(x[0], x[1], x[2], g.Const([]float64{1, 1, 0}, 3, 1, 1, 1), 1, 1e-3)
 		return g.Tanh(y)
 	}},
 	{"attention", [][]int{{1, 2, 4, 3}, {1, 2, 5, 3}, {1, 2, 5, 2}}, false, func(g *graph.Graph, x tensors) *graph.Tensor {
 		return g.Attention(x[0], x[1], x[2], nil)
+	}},
+	{"attention with a bias", [][]int{{2, 1, 4, 3}, {2, 1, 4, 3}, {2, 1, 4, 2}, {4, 4}}, false, func(g *graph.Graph, x tensors) *graph.Tensor {
+		return g.Attention(x[0], x[1], x[2], x[3])
+	}},
+	{"matmul A transposed, wide", [][]int{{2, 3, 9}, {2, 3, 4}}, false, func(g *graph.Graph, x tensors) *graph.Tensor {
+		return g.MatMul(x[0], x[1], true, false)
 	}},
 	{"attention with absent keys", [][]int{{2, 1, 4, 3}, {2, 1, 4, 3}, {2, 1, 4, 2}}, false, func(g *graph.Graph, x tensors) *graph.Tensor {
 		return g.Attention(x[0], x[1], x[2], g.Const([]float64{0, 0, 0, 0, 0, 0, -1e9, -1e9}, 2, 1, 1, 4))
@@ -104,6 +118,34 @@ func imageCases() []gradientCase {
 		list = append(list, gradientCase{"conv2d " + c.what, shapes, false, func(g *graph.Graph, x tensors) *graph.Tensor {
 			x = append(x, nil)
 			return g.Conv2D(x[0], x[1], x[2], c.spec)
+		}})
+	}
+	for _, c := range []struct {
+		what string
+		x, w []int
+		bias bool
+		spec graph.Conv2DSpec
+	}{
+		{"dense", []int{3, 2, 5, 6}, []int{4, 3, 3, 3}, true, graph.Conv2DSpec{Pad: 1}},
+		{"dense, stride 2", []int{3, 2, 6, 5}, []int{2, 3, 3, 3}, false, graph.Conv2DSpec{Stride: 2, Pad: 1}},
+		{"pointwise", []int{3, 2, 3, 2}, []int{4, 3, 1, 1}, true, graph.Conv2DSpec{}},
+		{"pointwise, stride 2", []int{3, 2, 4, 3}, []int{4, 3, 1, 1}, true, graph.Conv2DSpec{Stride: 2}},
+		{"depthwise", []int{3, 2, 4, 5}, []int{3, 1, 3, 3}, true, graph.Conv2DSpec{Pad: 1, Groups: 3}},
+		{"depthwise, stride 2", []int{3, 2, 6, 5}, []int{3, 1, 3, 3}, false, graph.Conv2DSpec{Stride: 2, Pad: 1, Groups: 3}},
+		{"depthwise, no padding", []int{2, 3, 6, 6}, []int{2, 1, 3, 2}, true, graph.Conv2DSpec{Stride: 2, Groups: 2}},
+		{"depthwise, stride 3, padded far", []int{2, 1, 5, 7}, []int{2, 1, 2, 3}, false, graph.Conv2DSpec{Stride: 3, Pad: 2, Groups: 2}},
+		{"depthwise, wide", []int{2, 2, 3, 46}, []int{2, 1, 3, 3}, true, graph.Conv2DSpec{Pad: 1, Groups: 2}},
+		{"depthwise, wide, stride 2", []int{1, 2, 4, 65}, []int{1, 1, 3, 3}, false, graph.Conv2DSpec{Stride: 2, Pad: 1, Groups: 1}},
+		{"depthwise, wide, stride 2, rest", []int{2, 2, 4, 66}, []int{2, 1, 3, 3}, false, graph.Conv2DSpec{Stride: 2, Pad: 1, Groups: 2}},
+	} {
+		shapes := [][]int{c.x, c.w}
+		if c.bias {
+			shapes = append(shapes, c.w[:1])
+		}
+		list = append(list, gradientCase{"channel-major conv " + c.what, shapes, false, func(g *graph.Graph, x tensors) *graph.Tensor {
+			x = append(x, nil)
+			y := g.ConvChannels(x[0], x[1], x[2], c.spec)
+			return g.Mul(y, y)
 		}})
 	}
 	for _, k := range []int{1, 2, 3} {

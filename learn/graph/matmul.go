@@ -99,6 +99,12 @@ func (g *Graph) MatMul(a, b *Tensor, transA, transB bool) *Tensor {
 	shape := slices.Clone(a.shape)
 	shape[n-2], shape[n-1] = a.shape[n-2+toInt(transA)], b.shape[n-1-toInt(transB)]
 	y := g.compose(func() *Tensor {
+		if transA && !transB && a.shape[n-1] > 2*b.shape[n-1] && static(shape) {
+			// Packing a transposed first operand is slow: take the smaller of the two, and turn the result.
+			turned := slices.Clone(shape)
+			turned[n-2], turned[n-1] = shape[n-1], shape[n-2]
+			return g.swapLast(g.emit("MatMul", []*Tensor{g.swapLast(b, true), a}, turned), true)
+		}
 		// ONNX Runtime fuses the transposes into the product.
 		return g.emit("MatMul", []*Tensor{g.swapLast(a, transA), g.swapLast(b, transB)}, shape)
 	})

@@ -57,6 +57,13 @@ func TestMisuseIsReportedWithShapes(t *testing.T) {
 		{"conv2d small", func(g *graph.Graph, x, _ tensor) {
 			g.Conv2D(g.Reshape(x, 1, 1, 2, 3), g.Const(make([]float64, 9), 1, 1, 3, 3), nil, graph.Conv2DSpec{})
 		}, "Conv2D: input [1 1 2 3] is smaller than the kernel"},
+		{"channel-major conv", func(g *graph.Graph, x, y tensor) { g.ConvChannels(x, y, nil, graph.Conv2DSpec{}) }, "ConvChannels: input [2 3], weights [4 5]"},
+		{"channel-major conv, few groups", func(g *graph.Graph, _, _ tensor) {
+			g.ConvChannels(g.Const(make([]float64, 64), 4, 1, 4, 4), g.Const(make([]float64, 8), 4, 2, 1, 1), nil, graph.Conv2DSpec{Groups: 2})
+		}, "ConvChannels: 2 groups of 4 channels"},
+		{"channel-major conv small", func(g *graph.Graph, x, _ tensor) {
+			g.ConvChannels(g.Reshape(x, 1, 1, 2, 3), g.Const(make([]float64, 9), 1, 1, 3, 3), nil, graph.Conv2DSpec{})
+		}, "ConvChannels: input [1 1 2 3] is smaller than the kernel"},
 		{"layer norm", func(g *graph.Graph, x, _ tensor) {
 			g.LayerNorm(x, g.Const([]float64{1, 1}, 2), g.Const([]float64{1, 1}, 2), 1e-5)
 		}, "LayerNorm: input [2 3], gain [2], bias [2]"},

@@ -70,15 +70,14 @@ func (g *Graph) BatchNorm(x, gain, bias, present *Tensor, axis int, epsilon floa
 		variance = n.mean(g.Mul(centred, centred))
 		inverse = g.inverseDeviation(variance, epsilon)
 		slope = g.Mul(inverse, g.Reshape(gain, n.stat...))
-		y := g.Add(g.Mul(centred, slope), g.Reshape(bias, n.stat...))
+		y := n.affine(centred, slope, g.Reshape(bias, n.stat...))
 		mean, variance = g.Reshape(mean, gain.shape...), g.Reshape(variance, gain.shape...)
 		return y
 	})
 	y = g.diff("BatchNorm", y, []*Tensor{x, gain, bias}, func(dy *Tensor) []*Tensor {
 		level, along := n.sum(dy), n.sum(g.Mul(dy, centred))
 		// What dy does through the mean and through the variance, shared out over the places that count.
-		through := g.Add(g.Mul(centred, n.perPlace(g.Mul(slope, g.Mul(g.Mul(inverse, inverse), along)))),
-			n.perPlace(g.Mul(slope, level)))
+		through := n.affine(centred, n.perPlace(g.Mul(slope, g.Mul(g.Mul(inverse, inverse), along))), n.perPlace(g.Mul(slope, level)))
 		if n.weights != nil {
 			through = g.Mul(through, n.weights)
 		}
@@ -91,7 +90,8 @@ func (g *Graph) BatchNorm(x, gain, bias, present *Tensor, axis int, epsilon floa
 // norm knows how a batch normalisation reduces to its channels.
 type norm struct {
 	g       *Graph
-	axes    []int   // all but the channels'
+	at      int     // axis of the channels
+	axes    []int   // all the others
 	stat    []int   // shape of a statistic
 	weights *Tensor // each place's share of a mean; nil if all have the share
 	share   float64
@@ -105,7 +105,7 @@ func newNorm(g *Graph, x, gain, bias, present *Tensor, axis int, epsilon float64
 			g.ShapeString(x.shape), g.ShapeString(gain.shape), g.ShapeString(bias.shape), axis, epsilon)
 		return nil, false
 	}
-	n := &norm{g: g, stat: []int{x.shape[at]}}
+	n := &norm{g: g, at: at, stat: []int{x.shape[at]}}
 	places := 1
 	for i, d := range x.shape {
 		if i != at {
@@ -143,6 +143,33 @@ func (n *norm) mean(x *Tensor) *Tensor {
 		return n.sum(n.g.Mul(x, n.weights))
 	}
 	return n.g.Scale(n.sum(x), n.share)
+}
+
+// affine returns x·slope + offset, both statistics. The inference form of ONNX's operator does that in one pass, where
+// places lie together in memory.
+func (n *norm) affine(x, slope, offset *Tensor) *Tensor {
+	g := n.g
+	if g.float == Float64 || len(n.stat) == 1 {
+		return g.Add(g.Mul(x, slope), offset)
+	}
+	channels := n.stat[0]
+	outer, inner := 1, 1
+	for i, d := range x.shape {
+		switch {
+		case i < n.at:
+			outer *= d
+		case i > n.at:
+			inner *= d
+		}
+	}
+	ones := make([]float64, channels)
+	for i := range ones {
+		ones[i] = 1
+	}
+	shape := []int{outer, channels, inner}
+	y := g.emit("BatchNormalization", []*Tensor{g.Reshape(x, shape...), g.Reshape(slope, channels), g.Reshape(offset, channels),
+		g.Const(make([]float64, channels), channels), g.Const(ones, channels)}, shape, attribute{"epsilon", float32(0)})
+	return g.Reshape(y, x.shape...)
 }
 
 // perPlace shares a statistic out; with weights, the caller multiplies by them instead.

@@ -65,30 +65,30 @@ func (c DepthwiseCNN) images(b *nn.Build) *graph.Tensor {
 	return b.Reshape(x, b.Batch*b.Frames, imageDepth, c.Height, c.Width)
 }
 
-// present tells which images of a padded training graph are there, [N, 1, 1, 1], or nil.
+// present tells which images of a padded training graph are there, [N], or nil.
 func (c DepthwiseCNN) present(b *nn.Build) *graph.Tensor {
 	p := b.Span().Present()
 	if p == nil {
 		return nil
 	}
-	return b.Reshape(p, b.Batch*b.Frames, 1, 1, 1)
+	return b.Reshape(p, b.Batch*b.Frames)
 }
 
-// Forward traces the network over x [N, 3, Height, Width] and returns the features [N, Out]. present [N, 1, 1, 1] holds 0
-// for images that are padding; nil means that all are there.
+// Forward traces the network over x [N, 3, Height, Width] and returns the features [N, Out]. present [N] holds 0 for
+// images that are padding; nil means that all are there.
 func (c DepthwiseCNN) Forward(b *nn.Build, x, present *graph.Tensor) *graph.Tensor {
 	if err := c.Check(); err != nil {
 		b.Fail(err)
 		return x
 	}
 	const kernel, pad = 3, 1
-	x = b.Relu(b.Conv2DNorm(x, present, "stem", c.Stem, kernel, graph.Conv2DSpec{Stride: 2, Pad: pad}))
+	im := b.Images(x, present).ConvNorm("stem", c.Stem, kernel, graph.Conv2DSpec{Stride: 2, Pad: pad}).Relu()
 	for i, k := range c.Blocks {
-		name, in := "block"+strconv.Itoa(i), x.Dim(1)
-		x = b.Relu(b.Conv2DNorm(x, present, name+".depth", in, kernel, graph.Conv2DSpec{Stride: k.Stride, Pad: pad, Groups: in}))
-		x = b.Relu(b.Conv2DNorm(x, present, name+".point", k.Channels, 1, graph.Conv2DSpec{}))
+		name, in := "block"+strconv.Itoa(i), im.Channels()
+		im = im.ConvNorm(name+".depth", in, kernel, graph.Conv2DSpec{Stride: k.Stride, Pad: pad, Groups: in}).Relu()
+		im = im.ConvNorm(name+".point", k.Channels, 1, graph.Conv2DSpec{}).Relu()
 	}
-	return b.Linear(b.GlobalPool2D(x), "features", c.Out)
+	return b.Linear(im.Pool(), "features", c.Out)
 }
 
 // Infer returns the extractor: Image [N, 3, Height, Width] float32 with any N to Features [N, Out].

@@ -39,25 +39,9 @@ func (b *Build) Conv1DNorm(x *graph.Tensor, span Span, name string, out, kernel,
 	return b.Graph.Conv1D(x, w, bias, spec)
 }
 
-// Conv2DNorm convolves images x [N, C, H, W] with square kernels and normalises the result over images and pixels, those
-// of absent images left out (present [N, 1, 1, 1]; nil means all are there). It has no bias of its own and is folded
-// like Conv1DNorm. Parameters: name.weight [out, C/groups, kernel, kernel], name.norm.gain and name.norm.bias [out]; buffers:
-// name.norm.mean and name.norm.variance [out].
-func (b *Build) Conv2DNorm(x, present *graph.Tensor, name string, out, kernel int, spec graph.Conv2DSpec) *graph.Tensor {
-	groups := max(spec.Groups, 1)
-	in := x.Dim(1) / groups
-	if b.Mode == Train {
-		w := b.Param(name+".weight", FanIn(in*kernel*kernel), true, out, in, kernel, kernel)
-		gain, bias := b.Param(name+".norm.gain", Ones, false, out), b.Param(name+".norm.bias", Zeros, false, out)
-		return b.normalize(b.Conv2D(x, w, nil, spec), gain, bias, name+".norm", 1, present)
-	}
-	w, bias := b.folded(name, out, in*kernel*kernel, out, in, kernel, kernel)
-	return b.Conv2D(x, w, bias, spec)
-}
-
 // SelfAttention is multi-head attention of x [B, T, C], which lies on span, to itself (Vaswani et al., NeurIPS 2017,
-// section 3.2.2), heads of them, which must divide C. Parameters: name.in.weight [C, 3·C] for queries, keys and values,
-// name.in.bias, name.out.weight [C, C], name.out.bias.
+// section 3.2.2), heads of them, which must divide C. Parameters: those of the Linear layers name.query,
+// name.key, name.value and name.out.
 func (b *Build) SelfAttention(x *graph.Tensor, span Span, name string, heads int) *graph.Tensor {
 	width := x.Dim(-1)
 	if x.Rank() != 3 || heads < 1 || width < 1 || width%heads != 0 {
@@ -69,11 +53,10 @@ func (b *Build) SelfAttention(x *graph.Tensor, span Span, name string, heads int
 		return x
 	}
 	batch, frames, each := x.Dim(0), x.Dim(1), width/heads
-	all := b.Linear(x, name+".in", 3*width)
-	part := func(i int) *graph.Tensor {
-		p := b.Slice(all, 2, i*width, (i+1)*width)
+	part := func(what string) *graph.Tensor {
+		p := b.Linear(x, name+"."+what, width)
 		return b.Transpose(b.Reshape(p, batch, frames, heads, each), 0, 2, 1, 3)
 	}
-	y := b.Attention(part(0), part(1), part(2), span.KeyBias())
+	y := b.Attention(part("query"), part("key"), part("value"), span.KeyBias())
 	return b.Linear(b.Reshape(b.Transpose(y, 0, 2, 1, 3), batch, frames, width), name+".out", width)
 }

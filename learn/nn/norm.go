@@ -24,7 +24,7 @@ type statistic struct {
 // BatchNorm standardises x over all axes but the given one and applies the parameters name.gain and name.bias. In
 // training it takes the statistics of what is present (nil means all; see graph.BatchNorm), otherwise the buffers name.mean
 // and name.variance, which a trainer lets follow (see Statistics). Where it comes after a convolution, Conv1DNorm and
-// Conv2DNorm fold it into the weights.
+// Images.ConvNorm fold it into the weights.
 func (b *Build) BatchNorm(x *graph.Tensor, name string, axis int, present *graph.Tensor) *graph.Tensor {
 	channels := x.Dim(axis)
 	if b.Mode == Train {

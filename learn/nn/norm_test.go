@@ -101,7 +101,8 @@ func TestNormalisationsUseTheirRunningStatistics(t *testing.T) {
 func TestImageNormalisationsAreFoldedByChannel(t *testing.T) {
 	for _, groups := range []int{1, 4} {
 		define := func(b *nn.Build, x *graph.Tensor) *graph.Tensor {
-			return b.Conv2DNorm(x, nil, "conv", 4, 3, graph.Conv2DSpec{Pad: 1, Groups: groups})
+			y := b.Images(x, nil).ConvNorm("conv", 4, 3, graph.Conv2DSpec{Pad: 1, Groups: groups})
+			return y.Tensor()
 		}
 		p := declare(t, func(b *nn.Build) { define(b, b.Input("x", b.Float(), 2, 4, 5, 6)) })
 		p.Init(3)

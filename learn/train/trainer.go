@@ -32,6 +32,9 @@ type Config struct {
 	Adam optim.AdamConfig
 	// SGD takes Adam's place when it is set; a nil Decayed means the same.
 	SGD *optim.SGDConfig
+	// Sessions is the most training graphs that are open at once: each holds the memory of its activations. Beyond, the one
+	// that was not used for longest is closed, and opened again when its length comes again. 0 means no limit.
+	Sessions int
 	// Clip is the largest norm of the gradient; a larger one is scaled down. 0 means no limit.
 	Clip float64
 	// Seed starts the dropout masks.
@@ -72,6 +75,7 @@ type Trainer struct {
 	last   []float32 // the one of the two that the last step used
 	stats  statistics
 	runs   map[shape]*run
+	recent []shape     // of runs, the one last used last
 	groups [][]*Sample // of a step, by bucket
 	pcg    *rand.PCG
 	steps  int
@@ -271,11 +275,15 @@ func (t *Trainer) run(bucket int, batch []*Sample, share float64) (float64, erro
 	r, ok := t.runs[key]
 	if !ok {
 		var err error
-		if r, err = t.open(key); err != nil {
+		if err = t.makeRoom(); err == nil {
+			r, err = t.open(key)
+		}
+		if err != nil {
 			return 0, fmt.Errorf("training graph for %d frames: %w", key.frames, err)
 		}
 		t.runs[key] = r
 	}
+	t.touch(key)
 	clear(t.grads) // a bucket's graph may not use all parameters
 	r.fill(batch, share, t.pcg)
 	if err := r.binding.Run(); err != nil {
@@ -283,6 +291,28 @@ func (t *Trainer) run(bucket int, batch []*Sample, share float64) (float64, erro
 	}
 	t.stats.add(r.stats)
 	return float64(r.loss[0]), nil
+}
+
+// touch makes a run the last used.
+func (t *Trainer) touch(key shape) {
+	if i := slices.Index(t.recent, key); i >= 0 {
+		copy(t.recent[i:], t.recent[i+1:])
+		t.recent[len(t.recent)-1] = key
+		return
+	}
+	t.recent = append(t.recent, key)
+}
+
+// makeRoom closes the run that was not used for longest, if there is no room for another one.
+func (t *Trainer) makeRoom() error {
+	if t.cfg.Sessions <= 0 || len(t.runs) < t.cfg.Sessions {
+		return nil
+	}
+	oldest := t.recent[0]
+	t.recent = t.recent[1:]
+	r := t.runs[oldest]
+	delete(t.runs, oldest)
+	return r.close()
 }
 
 // padded tells whether a run has frames or whole rows that belong to no sample.
@@ -304,6 +334,6 @@ func (t *Trainer) Close() error {
 	for _, r := range t.runs {
 		errs = append(errs, r.close())
 	}
-	t.runs = map[shape]*run{}
+	t.runs, t.recent = map[shape]*run{}, nil
 	return errors.Join(errs...)
 }

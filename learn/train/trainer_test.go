@@ -247,6 +247,21 @@ func TestStepDoesNotAllocate(t *testing.T) {
 	}
 }
 
+// Closing sessions to save memory costs time, and nothing else.
+func TestFewSessionsGiveTheSameParameters(t *testing.T) {
+	run := func(sessions int) []float32 {
+		p := newParams(t, 3)
+		tr := newTrainer(t, p, labelled, train.Config{Buckets: []int{70, 80, 90, 100, 120}, Sessions: sessions, Seed: 2})
+		for range 2 {
+			step(t, tr, sequences(8, 5))
+		}
+		return p.Weights
+	}
+	if !slices.Equal(run(0), run(2)) {
+		t.Error("another number of open sessions gives other parameters")
+	}
+}
+
 func TestCancelledTrainingStopsBetweenRuns(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	p := newParams(t, 3)
