@@ -41,6 +41,9 @@ type Options struct {
 type patience struct {
 	store time.Duration // for progress in storing a take's messages while the hub is there
 	stop  time.Duration // for everything, once the agent has been told to stop
+	// Between attempts at a release that could not be fetched, and at following assignments: the first wait, doubled each
+	// time up to the last.
+	firstRetry, lastRetry time.Duration
 }
 
 // New makes an agent of a valid configuration.
@@ -51,7 +54,7 @@ func New(cfg Config, opts Options) (*Agent, error) {
 	}
 	a := &Agent{
 		cfg: cfg, log: opts.Log, count: newCounters(), takeDone: opts.TakeDone,
-		patience: patience{store: 5 * time.Minute, stop: 3 * time.Second},
+		patience: patience{store: 5 * time.Minute, stop: 3 * time.Second, firstRetry: 500 * time.Millisecond, lastRetry: time.Minute},
 	}
 	if a.log == nil {
 		a.log = slog.Default()
@@ -247,6 +250,7 @@ func (a *Agent) startModels(ctx, work context.Context, group *errgroup.Group, co
 	}
 	u := &updater{
 		device: a.cfg.Device, opts: opts, releases: releases, pipeline: a.pipeline, status: st, count: a.count, log: a.log,
+		patience: a.patience,
 		// Devices that share a disk have stores of their own.
 		store: &store{dir: filepath.Join(a.cfg.Store, a.cfg.Device, "releases"), releases: releases, log: a.log},
 	}

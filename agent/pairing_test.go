@@ -294,7 +294,7 @@ func TestSilenceSaysNothingWhileTheHubIsAway(t *testing.T) {
 		mu.Lock()
 		online = true
 		mu.Unlock()
-		<-time.After(9 * time.Second) // the camera's messages are on their way
+		<-time.After(8 * time.Second) // the camera's messages are on their way
 		must(t, b.exo(ctx, 0, batchOf("exo1", "x", "r", 0, true, 0, 100)))
 		must(t, b.settle(ctx))
 		b.check(ego)

@@ -33,13 +33,8 @@ type updater struct {
 	status   *status
 	count    *counters
 	log      *slog.Logger
+	patience patience
 }
-
-// Back-off between attempts at a release that could not be fetched, and at the hub.
-const (
-	firstRetry = 500 * time.Millisecond
-	lastRetry  = time.Minute
-)
 
 // errUnfit is wrapped by errors about a release that arrived as it was assigned and yet does not run here. Trying again
 // would not mend it.
@@ -81,7 +76,7 @@ func (u *updater) run(ctx context.Context) error {
 // bring tries to bring a release to run until it does, until that is hopeless, or until there is a newer assignment, which
 // it returns.
 func (u *updater) bring(ctx context.Context, a *wire.Assignment, newest <-chan *wire.Assignment) *wire.Assignment {
-	for retry := firstRetry; ; retry = min(2*retry, lastRetry) {
+	for retry := u.patience.firstRetry; ; retry = min(2*retry, u.patience.lastRetry) {
 		try, cancel := context.WithCancel(ctx)
 		done := make(chan error, 1)
 		go func() { done <- u.update(try, a) }()
@@ -117,9 +112,9 @@ func (u *updater) bring(ctx context.Context, a *wire.Assignment, newest <-chan *
 // watch puts assignments into newest, of which only the last counts, until ctx ends.
 func (u *updater) watch(ctx context.Context, newest chan *wire.Assignment) {
 	var last *wire.Assignment
-	for retry := firstRetry; ctx.Err() == nil; retry = min(2*retry, lastRetry) {
+	for retry := u.patience.firstRetry; ctx.Err() == nil; retry = min(2*retry, u.patience.lastRetry) {
 		err := u.follow(ctx, func(a *wire.Assignment) {
-			retry = firstRetry
+			retry = u.patience.firstRetry
 			if proto.Equal(a, last) {
 				return // told again by another watch
 			}
