@@ -48,11 +48,7 @@ func (o Options) align(lessons []lesson, k int) ([]Offset, error) {
 			sure = append(sure, r.Frames)
 		}
 	}
-	common := 0.0
-	if len(sure) > 0 {
-		slices.Sort(sure)
-		common = sure[len(sure)/2]
-	}
+	common := median(sure)
 	for i := range list {
 		if !list[i].Sure {
 			list[i].Frames = common
@@ -110,13 +106,51 @@ func (o Options) realign(student *Model, lessons []lesson, list []Offset, k int)
 		if err != nil {
 			return nil, err
 		}
-		if best, ok := agree(joint(l.logits, k, 1), got.Probs, l.weights, k, min(band, len(l.weights)/4)); ok {
-			out[i].Frames = best
-			out[i].first, out[i].posterior = between(best)
-			out[i].Sure = true
+		best, ok := agree(joint(l.logits, k, 1), got.Probs, l.weights, k, min(band, len(l.weights)/4))
+		if ok {
+			out[i].Frames, out[i].Sure = best, true
 		}
 	}
+	shrink(out)
 	return out, nil
+}
+
+// Of the estimate by agreement: its variance in frames², and how many pairs it takes to tell that of the clocks.
+const (
+	agreeVariance = 0.5
+	fewPairs      = 5
+)
+
+// shrink draws the offsets to their median, the less the more they differ (James & Stein, 1961, in the form of empirical
+// Bayes): by the factor 1 - σ²/s², with σ² the estimate's own variance and s the spread of all, from the median absolute
+// deviation. Clocks that are all right give one offset, whatever the single estimates say.
+func shrink(list []Offset) {
+	var frames []float64
+	for _, f := range list {
+		frames = append(frames, f.Frames)
+	}
+	factor, common := 1.0, median(frames)
+	if len(list) >= fewPairs {
+		apart := make([]float64, len(frames))
+		for i, f := range frames {
+			apart[i] = math.Abs(f - common)
+		}
+		s := 1.4826 * median(apart) // a normal distribution's standard deviation
+		factor = max(0, 1-agreeVariance/max(s*s, 1e-9))
+	}
+	for i := range list {
+		list[i].Frames = common + factor*(list[i].Frames-common)
+		list[i].first, list[i].posterior = between(list[i].Frames)
+	}
+}
+
+// median of a list, 0 of an empty one.
+func median(list []float64) float64 {
+	if len(list) == 0 {
+		return 0
+	}
+	list = slices.Sorted(slices.Values(list))
+	return (list[(len(list)-1)/2] + list[len(list)/2]) / 2
 }
 
 const defaultBand = 20

@@ -16,11 +16,11 @@ import (
 //     L = mean over s, t of w_t T² KL(q'_t ‖ softmax(student_s(ego)_t / T)) + 0.15 smoothing; default T = 2
 //   - a frame counts by the teacher's confidence, w_t = ½ + ½ (1 - H(q_t) / log K): where it wavers, between actions, it
 //     teaches half;
-//   - each pair's offset is estimated before the loss from novelty curves (sync/offset), and once more, after a first
-//     round of training, from the student's own agreement with the teacher; default band ±20 frames;
+//   - each pair's offset is estimated before the loss from novelty curves (sync/offset), and once more by the agreement of
+//     a first student, trained for a quarter of the epochs, with the teacher; default band ±20 frames;
 //   - q' is the teacher's distribution averaged over the posterior of what is left of the offset, peaked at the estimate.
 //
-// A student of the teacher's shape starts as it. The second round starts from the first one's weights.
+// A student of the teacher's shape starts as it, the second one again.
 func tandem() Method {
 	return Method{
 		Name: "tandem", Summary: "divergence at a temperature after estimating each pair's offset",
@@ -35,28 +35,32 @@ func tandem() Method {
 			if err != nil {
 				return nil, err
 			}
-			s, params, err := o.student(teacher, p.Pairs)
-			if err != nil {
-				return nil, err
-			}
 			held, err := o.align(choose, k)
 			if err != nil {
 				return nil, err
 			}
-			round := func(stage string) error {
-				return o.distil(ctx, stage, teacher, s, params, aligned(lessons, offsets, k), aligned(choose, held, k))
+			round := func(stage string, epochs int) (*Model, error) {
+				s, params, err := o.student(teacher, p.Pairs)
+				if err != nil {
+					return nil, err
+				}
+				o := o
+				o.Epochs = epochs
+				err = o.distil(ctx, stage, teacher, s, params, aligned(lessons, offsets, k), aligned(choose, held, k))
+				return o.model(p, s, params), err
 			}
-			if err := round("tandem 1"); err != nil {
+			scout, err := round("alignment", max(1, o.Epochs/4))
+			if err != nil {
 				return nil, err
 			}
-			student := o.model(p, s, params)
-			if offsets, err = o.realign(student, lessons, offsets, k); err != nil {
+			if offsets, err = o.realign(scout, lessons, offsets, k); err != nil {
 				return nil, err
 			}
-			if held, err = o.realign(student, choose, held, k); err != nil {
+			if held, err = o.realign(scout, choose, held, k); err != nil {
 				return nil, err
 			}
-			if err := round("tandem 2"); err != nil {
+			student, err := round("tandem", o.Epochs)
+			if err != nil {
 				return nil, err
 			}
 			student.Offsets = offsets
