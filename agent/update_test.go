@@ -310,7 +310,9 @@ func TestFetchIsTriedUntilItWorks(t *testing.T) {
 	s := newSite(t)
 	s.assign("exo1", s.release(modeltest.New(t, older)))
 	c := statusConfig(s, "exo1")
-	d := s.run(c, func(a *Agent) { a.patience.firstRetry, a.patience.lastRetry = 10*time.Millisecond, 200*time.Millisecond })
+	d := s.run(c, func(a *Agent) {
+		a.patience.firstRetry, a.patience.lastRetry = 10*time.Millisecond, 200*time.Millisecond
+	})
 	d.wait(d.adopted, "r1")
 	packed, digest := modeltest.Pack(t, modeltest.New(t, newer))
 	failures := func() uint64 { return d.agent.Counters()["updates_failed"] }
