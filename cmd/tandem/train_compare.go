@@ -1,0 +1,112 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"tandem/runtime/ort"
+	"tandem/trainer/compare"
+	"tandem/trainer/dataset"
+	"tandem/trainer/method"
+)
+
+// trainCompareOptions are the flags of train compare.
+type trainCompareOptions struct {
+	data, format, out string
+	plan              compare.Plan
+	folds             []string
+	makeFolds         int
+	onnxruntime       string
+	json              bool
+}
+
+func newTrainCompare() *cobra.Command {
+	var o trainCompareOptions
+	var methods strings.Builder
+	for _, name := range method.Names() {
+		if m, err := method.Get(name); err == nil {
+			fmt.Fprintf(&methods, "  %-11s %s (%s)\n", m.Name, m.Summary, m.Source)
+		}
+	}
+	cmd := &cobra.Command{
+		Use:   "compare",
+		Short: "Measure methods of adaptation on a data set with ego labels",
+		Long: `Train each method on each fold with several seeds, score the students on the ego takes of the fold's test part, and print
+mean and spread over seeds of frame accuracy (MoF), Edit and F1@{10,25,50}.
+
+Methods, beside "teacher", which is the teacher on the exo takes of the test part:
+
+` + methods.String() + `
+The gap closed is that between exo-only and ego-oracle on F1@50. With --jitter J, each take's clock is wrong by a whole
+number of frames drawn evenly from -J to J. Results go to --out, a line for each method, fold, seed and condition, and
+what is there already is not measured again; results of other settings may stand in the same file.`,
+		Example: `  tandem train compare --data shared/two-stream-50salads --methods teacher,ego-oracle,tas,tandem --seeds 3 --jitter 0,12
+  tandem train compare --data takes --methods exo-only,tandem --pairs 1,0.25,0.1 --out results.jsonl --json`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.data, "data", "", "directory of the data set (required)")
+	f.StringVar(&o.format, "format", dataset.Auto, "layout of the data set: "+strings.Join(dataset.FormatNames(), ", "))
+	f.StringSliceVar(&o.plan.Methods, "methods", []string{compare.Teacher, "exo-only", "ego-oracle", "tas", "tandem"}, "methods to compare")
+	f.IntVar(&o.plan.Seeds, "seeds", 3, "seeds for each method and fold")
+	f.Float64SliceVar(&o.plan.Jitter, "jitter", []float64{0}, "clock errors in frames")
+	f.Float64SliceVar(&o.plan.Pairs, "pairs", []float64{1}, "shares of the pairs to learn from")
+	f.StringSliceVar(&o.folds, "folds", []string{"all"}, "names of the folds, or all")
+	f.IntVar(&o.makeFolds, "make-folds", 0, "make so many folds of a data set that comes with none")
+	f.Float64Var(&o.plan.Choose, "choose", 0, "share of the pairs to hold out and choose the epoch by; 0 keeps the last epoch")
+	f.IntVar(&o.plan.Options.Epochs, "epochs", 40, "passes over the data in each stage of a method")
+	f.Float64Var(&o.plan.Options.Rate, "rate", 1e-3, "highest learning rate")
+	f.StringVar(&o.plan.Options.Network.Kind, "network", "tcn", "network: "+strings.Join(method.NetworkKinds(), ", "))
+	f.IntVar(&o.plan.Options.Network.Channels, "channels", 0, "channels of the network (default 32 for a TCN, 256 for c2f)")
+	f.IntVar(&o.plan.Options.Network.Layers, "layers", 0, "layers of a TCN (default 6)")
+	f.IntSliceVar(&o.plan.Options.Network.Lags, "lags", nil, "how many frames late the heads of a causal network judge, ascending")
+	f.IntVar(&o.plan.Workers, "workers", 1, "folds and seeds that are at work at once")
+	f.StringVar(&o.out, "out", "", "file of results, gone on from if it is there")
+	f.StringVar(&o.onnxruntime, "onnxruntime", "", "ONNX Runtime's library (default: found)")
+	f.BoolVar(&o.json, "json", false, "print JSON")
+	return cmd
+}
+
+func (o trainCompareOptions) run(cmd *cobra.Command) (err error) {
+	if o.data == "" {
+		return usagef("--data is missing: name the data set's directory")
+	}
+	if len(o.folds) != 1 || o.folds[0] != "all" {
+		o.plan.Folds = o.folds
+	}
+	if o.plan.Workers < 1 {
+		return usagef("--workers is %d, expected at least 1", o.plan.Workers)
+	}
+	if err := o.plan.Check(); err != nil {
+		return usagef("%w", err)
+	}
+	o.plan.Options.Session.Threads = 1
+	ctx := cmd.Context()
+	if err := ort.Init(o.onnxruntime); err != nil {
+		return err
+	}
+	set, err := dataset.Open(ctx, o.data, o.format, dataset.Options{Folds: o.makeFolds})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, set.Close()) }()
+	store, err := compare.OpenStore(o.out)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	bars := newStageBars(cmd.ErrOrStderr())
+	table, err := compare.Run(ctx, set, o.plan, store, func(done, total int, note string) { bars.report("compare", done, total, note) })
+	bars.wait()
+	if err != nil {
+		return err
+	}
+	if o.json {
+		return printJSON(cmd.OutOrStdout(), table)
+	}
+	return table.Print(cmd.OutOrStdout())
+}

@@ -1,0 +1,233 @@
+package compare
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"tandem/trainer/dataset"
+	"tandem/trainer/method"
+)
+
+// Progress is told of each measurement that is done: done of total, the last of them by name.
+type Progress func(done, total int, note string)
+
+// Run measures what the store doesn't have yet and returns the table of all that the plan asks for. On an error, the end
+// of ctx included, what was measured is in the store.
+func Run(ctx context.Context, set *dataset.Dataset, plan Plan, store *Store, progress Progress) (Table, error) {
+	if err := plan.Check(); err != nil {
+		return Table{}, err
+	}
+	d, err := openData(set)
+	if err != nil {
+		return Table{}, err
+	}
+	folds, err := chosen(set, plan.Folds)
+	if err != nil {
+		return Table{}, err
+	}
+	r := &run{data: d, plan: plan, store: store, progress: progress, cells: plan.cells()}
+	r.total = len(folds) * plan.Seeds * len(r.cells)
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(max(1, plan.Workers))
+	for seed := range uint64(plan.Seeds) {
+		for _, f := range folds {
+			g.Go(func() error { return r.unit(ctx, f, seed+1) })
+		}
+	}
+	if err := g.Wait(); err != nil {
+		return Table{}, err
+	}
+	return r.table(folds)
+}
+
+// chosen returns the folds of the given names.
+func chosen(set *dataset.Dataset, names []string) ([]dataset.Fold, error) {
+	all := set.Folds()
+	if len(all) == 0 {
+		return nil, fmt.Errorf("data set %s has no folds; say how many to make", set.Name)
+	}
+	if len(names) == 0 {
+		return all, nil
+	}
+	var list []dataset.Fold
+	var have []string
+	for _, f := range all {
+		have = append(have, f.Name)
+		if slices.Contains(names, f.Name) {
+			list = append(list, f)
+		}
+	}
+	for _, n := range names {
+		if !slices.Contains(have, n) {
+			return nil, fmt.Errorf("data set %s has no fold %q, expected one of %q", set.Name, n, have)
+		}
+	}
+	return list, nil
+}
+
+type run struct {
+	data     data
+	plan     Plan
+	store    *Store
+	progress Progress
+	cells    []cell
+	total    int
+
+	mu   sync.Mutex
+	done int
+}
+
+func (r *run) key(c cell, fold string, seed uint64) key {
+	return key{r.data.set.Name, r.plan.recipe(), c.method, seed, fold, c.jitter, c.pairs}
+}
+
+func (r *run) count(note string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.done++
+	if r.progress != nil {
+		r.progress(r.done, r.total, note)
+	}
+}
+
+// unit measures what is missing of one fold and seed. All methods share its teacher.
+func (r *run) unit(ctx context.Context, fold dataset.Fold, seed uint64) error {
+	u := &unit{run: r, fold: fold, seed: seed, options: r.plan.Options}
+	u.options.Seed = seed
+	for _, c := range r.cells {
+		name := fmt.Sprintf("%s, fold %s, seed %d, jitter %g, pairs %g", c.method, fold.Name, seed, c.jitter, c.pairs)
+		k := r.key(c, fold.Name, seed)
+		if _, ok := r.store.get(k); ok {
+			r.count(name)
+			continue
+		}
+		began := time.Now()
+		result := Result{Data: k.data, Recipe: k.recipe, Method: c.method, Seed: seed, Fold: fold.Name, Jitter: c.jitter, Pairs: c.pairs}
+		err := u.measure(ctx, c, &result)
+		var width *method.WidthError
+		if errors.As(err, &width) {
+			result.NotApplicable, err = width.Error(), nil
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		result.Seconds = time.Since(began).Seconds()
+		if err := r.store.put(result); err != nil {
+			return err
+		}
+		r.count(name)
+	}
+	return nil
+}
+
+// unit is one fold with one seed.
+type unit struct {
+	*run
+	fold    dataset.Fold
+	seed    uint64
+	options method.Options
+	base    method.Problem // labels and labelled exo sequences
+}
+
+// teacher trains the teacher once.
+func (u *unit) teacher(ctx context.Context) error {
+	if u.options.Teacher != nil {
+		return nil
+	}
+	exo, err := u.data.labelledExo(ctx, u.fold.Train)
+	if err != nil {
+		return err
+	}
+	u.base = method.Problem{Labels: u.data.set.Labels, Background: u.data.set.Background, Exo: exo}
+	u.options.Teacher, err = method.Teacher(ctx, u.base, u.options)
+	return err
+}
+
+func (u *unit) measure(ctx context.Context, c cell, result *Result) error {
+	if err := u.teacher(ctx); err != nil {
+		return err
+	}
+	if c.method == Teacher {
+		test, err := u.data.labelledExo(ctx, u.fold.Test)
+		if err != nil {
+			return err
+		}
+		result.Scores, err = u.options.Teacher.Score(test)
+		return err
+	}
+	m, err := method.Get(c.method)
+	if err != nil {
+		return err
+	}
+	p, err := u.problem(ctx, m, c)
+	if err != nil {
+		return err
+	}
+	student, err := m.Train(ctx, p, u.options)
+	if err != nil {
+		return err
+	}
+	right, err := dataset.NewOracle(dataset.Evaluation)
+	if err != nil {
+		return err
+	}
+	test, err := u.data.labelledEgo(ctx, u.fold.Test, right)
+	if err != nil {
+		return err
+	}
+	if len(student.Offsets) > 0 {
+		result.OffsetError = u.offsetError(student.Offsets, c)
+	}
+	result.Scores, err = student.Score(test)
+	return err
+}
+
+// problem is what a method is given: of a blind data set, unless it learns from ego labels.
+func (u *unit) problem(ctx context.Context, m method.Method, c cell) (method.Problem, error) {
+	p := u.base
+	takes, _ := some(u.fold.Pairs, c.pairs, u.seed)
+	if m.UsesOracle() {
+		right, err := dataset.NewOracle(dataset.Supervised)
+		if err != nil {
+			return p, err
+		}
+		labelled, err := u.data.labelledEgo(ctx, takes, right)
+		p.Oracle = method.NewOracle(labelled)
+		return p, err
+	}
+	set, err := u.data.set.Blind(u.fold.Train)
+	if err != nil {
+		return p, err
+	}
+	blind := data{set, u.data.ego}
+	if u.plan.Choose > 0 {
+		if len(takes) < 2 {
+			return p, fmt.Errorf("%d pairs, expected at least 2 to hold out some to choose by", len(takes))
+		}
+		held, rest := some(takes, u.plan.Choose, u.seed+1)
+		takes = rest
+		if p.Choose, err = blind.pairs(ctx, held, c.jitter, u.seed); err != nil {
+			return p, err
+		}
+	}
+	p.Pairs, err = blind.pairs(ctx, takes, c.jitter, u.seed)
+	return p, err
+}
+
+// offsetError is the mean distance of the estimates from the clock errors: exo frames of t+d are at t, so the instant of
+// ego frame t is at exo frame t-d.
+func (u *unit) offsetError(list []method.Offset, c cell) *float64 {
+	var sum float64
+	for _, o := range list {
+		sum += math.Abs(o.Frames + float64(clockError(o.Pair, c.jitter, u.seed)))
+	}
+	sum /= float64(len(list))
+	return &sum
+}
