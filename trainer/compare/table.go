@@ -7,8 +7,6 @@ import (
 	"slices"
 	"text/tabwriter"
 
-	"gonum.org/v1/gonum/stat"
-
 	"tandem/tas"
 	"tandem/trainer/dataset"
 )
@@ -109,7 +107,15 @@ func (r *run) row(c cell, folds []string) (Row, error) {
 		if len(list) == 1 {
 			return Spread{Mean: list[0]}
 		}
-		mean, sd := stat.MeanStdDev(list, nil)
+		var sum, square float64
+		for _, v := range list {
+			sum += v
+		}
+		mean := sum / float64(len(list))
+		for _, v := range list {
+			square += (v - mean) * (v - mean)
+		}
+		sd := math.Sqrt(square / float64(len(list)-1))
 		return Spread{mean, &sd}
 	}
 	row.MoF = spread(func(s tas.Scores) float64 { return s.MoF })
