@@ -10,6 +10,6 @@ func newTrain() *cobra.Command {
 		Args:    noCommand,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newTrainCompare())
+	cmd.AddCommand(newTrainImport(), newTrainCompare())
 	return cmd
 }

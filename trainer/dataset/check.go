@@ -106,7 +106,7 @@ func (d *Dataset) Check(ctx context.Context, progress Progress) (Summary, error)
 		}
 	}
 	if progress != nil {
-		progress(len(d.takes), len(d.takes), "")
+		progress(len(d.takes), len(d.takes), d.Name)
 	}
 	if s.Labelled > 0 && len(s.Problems) == 0 {
 		s.Notes = append(s.Notes, d.unusedClasses(frames)...)

@@ -62,7 +62,7 @@ func (d *Dataset) Import(ctx context.Context, dir string, progress Progress) (_ 
 		return Summary{}, fmt.Errorf("import into %s: %w", dir, err)
 	}
 	if progress != nil {
-		progress(len(d.takes), len(d.takes), "")
+		progress(len(d.takes), len(d.takes), d.Name)
 	}
 	if err := commit(tmp, abs); err != nil {
 		return Summary{}, fmt.Errorf("import into %s: %w", dir, err)

@@ -16,8 +16,9 @@ const Auto = "auto"
 
 // Format is a layout of files that Open understands.
 type Format struct {
-	Name  string
-	Files string // the files that it is known by
+	Name   string
+	Files  string // the files that it is known by
+	Videos bool   // it holds videos: Options.Extractor and Options.RateHz are needed
 
 	is   func(dir string) bool
 	open func(ctx context.Context, dir string, o Options) (*contents, error)
@@ -26,13 +27,13 @@ type Format struct {
 // Formats returns the formats in the order in which Auto tries them.
 func Formats() []Format {
 	return []Format{
-		{"tandem", "dataset.json", isTandem, openTandem},
-		{"two-stream", "features_exo/*.npy, features_ego/*.npy, groundTruth/*.txt, mapping.txt, splits/*.bundle", isTwoStream, openTwoStream},
-		{"ms-tcn", "features/*.npy, groundTruth/*.txt, mapping.txt, splits/*.bundle", isMSTCN, openMSTCN},
-		{"assembly101", "coarse-annotations/{actions.csv,coarse_labels,coarse_splits} and TSM_features/CAMERA/data.mdb", isAssembly101, openAssembly101},
-		{"ego-exo4d", "takes.json, annotations/keystep_{train,val}.json and features/omnivore_video/UID_CAMERA_STREAM.pt", isEgoExo4D, openEgoExo4D},
-		{"pairs", "DEVICE/TAKE.pairs of a trainer's store", isPairs, openPairs},
-		{"sim", "TAKE/truth.json with videos, as tandem sim renders", isSim, openSim},
+		{"tandem", "dataset.json", false, isTandem, openTandem},
+		{"two-stream", "features_exo/*.npy, features_ego/*.npy, groundTruth/*.txt, mapping.txt, splits/*.bundle", false, isTwoStream, openTwoStream},
+		{"ms-tcn", "features/*.npy, groundTruth/*.txt, mapping.txt, splits/*.bundle", false, isMSTCN, openMSTCN},
+		{"assembly101", "coarse-annotations/{actions.csv,coarse_labels,coarse_splits} and TSM_features/CAMERA/data.mdb", false, isAssembly101, openAssembly101},
+		{"ego-exo4d", "takes.json, annotations/keystep_{train,val}.json and features/omnivore_video/UID_CAMERA_STREAM.pt", false, isEgoExo4D, openEgoExo4D},
+		{"pairs", "DEVICE/TAKE.pairs of a trainer's store", false, isPairs, openPairs},
+		{"sim", "TAKE/truth.json with videos, as tandem sim renders", true, isSim, openSim},
 	}
 }
 
@@ -48,17 +49,10 @@ func FormatNames() []string {
 // Open opens the data set in a directory, in a format by name, or Auto. What can be checked without reading features and
 // labels is checked; Dataset.Check reads all. The caller closes the data set.
 func Open(ctx context.Context, dir, format string, o Options) (*Dataset, error) {
-	if err := o.validate(); err != nil {
+	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	info, err := os.Stat(dir)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("open data set: %w", err)
-	case !info.IsDir():
-		return nil, fmt.Errorf("open data set: %s is a file, expected a directory", dir)
-	}
-	f, err := choose(dir, format)
+	f, err := Detect(dir, format)
 	if err != nil {
 		return nil, err
 	}
@@ -78,8 +72,16 @@ func Open(ctx context.Context, dir, format string, o Options) (*Dataset, error) 
 	return d, nil
 }
 
-// choose finds the format of a name, or of a directory.
-func choose(dir, name string) (Format, error) {
+// Detect returns the format of a name, or, of Auto, that of the files in a directory. The error about a directory in no
+// format says what it holds and what was expected.
+func Detect(dir, name string) (Format, error) {
+	info, err := os.Stat(dir)
+	switch {
+	case err != nil:
+		return Format{}, fmt.Errorf("open data set: %w", err)
+	case !info.IsDir():
+		return Format{}, fmt.Errorf("open data set: %s is a file, expected a directory", dir)
+	}
 	formats := Formats()
 	if name != Auto && name != "" {
 		i := slices.IndexFunc(formats, func(f Format) bool { return f.Name == name })

@@ -54,7 +54,8 @@ const DefaultCacheBytes = 256 << 20
 // maxFolds bounds Options.Folds.
 const maxFolds = 1000
 
-func (o Options) validate() error {
+// Validate says what is wrong with the options in themselves, whatever the data set. Open calls it.
+func (o Options) Validate() error {
 	switch o.Pool {
 	case "", First, Max, Mean:
 	default:

@@ -62,7 +62,7 @@ func openPairs(ctx context.Context, dir string, o Options) (*contents, error) {
 
 // OpenPairs opens the pairs of a source as a data set. Every take is read once to know its length.
 func OpenPairs(ctx context.Context, src PairSource, o Options) (*Dataset, error) {
-	if err := o.validate(); err != nil {
+	if err := o.Validate(); err != nil {
 		return nil, err
 	}
 	c, err := pairContents(ctx, src, o)
