@@ -184,10 +184,18 @@ func TestTheSameSeedGivesTheSameWeights(t *testing.T) {
 	o := quick()
 	o.Epochs = 1
 	o.Network.Dropout = 0.2
+	if one, two := teacher(t, w, o), teacher(t, w, o); !slices.Equal(one.Params.Weights, two.Params.Weights) {
+		t.Error("the same seed gives two teachers")
+	} else {
+		o.Teacher = one
+	}
 	for _, name := range method.Names() {
 		one, two := train(t, name, w, o), train(t, name, w, o)
 		if !slices.Equal(one.Params.Weights, two.Params.Weights) {
 			t.Errorf("%s: the same seed gives two results", name)
+		}
+		if name == "exo-only" {
+			continue // the teacher itself
 		}
 		other := o
 		other.Seed = 2
