@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -17,6 +18,8 @@ import (
 type trainCompareOptions struct {
 	data, format, out string
 	plan              compare.Plan
+	hold              string
+	teacherNetwork    string
 	folds             []string
 	makeFolds         int
 	onnxruntime       string
@@ -40,11 +43,21 @@ mean and spread over seeds of frame accuracy (MoF), Edit and F1@{10,25,50}.
 Methods, beside "teacher", which is the teacher on the exo takes of the test part:
 
 ` + methods.String() + `
-The gap closed is that between exo-only and ego-oracle on F1@50. With --jitter J, each take's clock is wrong by a whole
-number of frames drawn evenly from -J to J. Results go to --out, a line for each method, fold, seed and condition, and
-what is there already is not measured again; results of other settings may stand in the same file.`,
+The gap closed is that between exo-only and ego-oracle. What is kept is the share of the method's own score without clock
+error and with all pairs. The exo score is that of the student on the exo side of the test takes.
+
+With --jitter J, each take's clock is wrong by a whole number of frames drawn evenly from -J to J. With several values of
+both, --jitter and --pairs make two curves: clock errors with all pairs, shares of the pairs without clock error; --cross
+measures each with each.
+
+A causal student learns from a teacher of its own kind unless --teacher-network says otherwise, and is scored as it judges
+unless --hold says how long a label must last to count; "auto" is a low percentile of the lengths in the teacher's labels.
+
+Results go to --out, a line for each method, fold, seed and condition, and what is there already is not measured again;
+results of other settings may stand in the same file.`,
 		Example: `  tandem train compare --data shared/two-stream-50salads --methods teacher,ego-oracle,tas,tandem --seeds 3 --jitter 0,12
-  tandem train compare --data takes --methods exo-only,tandem --pairs 1,0.25,0.1 --out results.jsonl --json`,
+  tandem train compare --data takes --methods exo-only,tandem --pairs 1,0.25,0.1 --out results.jsonl --json
+  tandem train compare --data takes --network causal --lags 0,2 --teacher-network tcn --hold auto --first-seed 11`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
@@ -53,8 +66,10 @@ what is there already is not measured again; results of other settings may stand
 	f.StringVar(&o.format, "format", dataset.Auto, "layout of the data set: "+strings.Join(dataset.FormatNames(), ", "))
 	f.StringSliceVar(&o.plan.Methods, "methods", []string{compare.Teacher, "exo-only", "ego-oracle", "tas", "tandem"}, "methods to compare")
 	f.IntVar(&o.plan.Seeds, "seeds", 3, "seeds for each method and fold")
+	f.Uint64Var(&o.plan.FirstSeed, "first-seed", 1, "the first of the seeds: fresh ones to report on, after others to tune with")
 	f.Float64SliceVar(&o.plan.Jitter, "jitter", []float64{0}, "clock errors in frames")
 	f.Float64SliceVar(&o.plan.Pairs, "pairs", []float64{1}, "shares of the pairs to learn from")
+	f.BoolVar(&o.plan.Cross, "cross", false, "measure each clock error with each share of the pairs")
 	f.StringSliceVar(&o.folds, "folds", []string{"all"}, "names of the folds, or all")
 	f.IntVar(&o.makeFolds, "make-folds", 0, "make so many folds of a data set that comes with none")
 	f.Float64Var(&o.plan.Choose, "choose", 0, "share of the pairs to hold out and choose the epoch by; 0 keeps the last epoch")
@@ -64,11 +79,36 @@ what is there already is not measured again; results of other settings may stand
 	f.IntVar(&o.plan.Options.Network.Channels, "channels", 0, "channels of the network (default 32 for a TCN, 256 for c2f)")
 	f.IntVar(&o.plan.Options.Network.Layers, "layers", 0, "layers of a TCN (default 6)")
 	f.IntSliceVar(&o.plan.Options.Network.Lags, "lags", nil, "how many frames late the heads of a causal network judge, ascending")
+	f.StringVar(&o.teacherNetwork, "teacher-network", "", "network of the teacher (default: the student's), of the student's size if both are TCNs")
+	f.StringVar(&o.hold, "hold", "0", "frames for which a student's label must last to count, or auto")
 	f.IntVar(&o.plan.Workers, "workers", 1, "folds and seeds that are at work at once")
 	f.StringVar(&o.out, "out", "", "file of results, gone on from if it is there")
 	f.StringVar(&o.onnxruntime, "onnxruntime", "", "ONNX Runtime's library (default: found)")
 	f.BoolVar(&o.json, "json", false, "print JSON")
 	return cmd
+}
+
+// networks reads --hold and --teacher-network.
+func (o *trainCompareOptions) networks() error {
+	if o.plan.Hold = compare.HoldAuto; o.hold != "auto" {
+		n, err := strconv.Atoi(o.hold)
+		if err != nil || n < 0 {
+			return usagef("--hold is %q, expected a number of frames or auto", o.hold)
+		}
+		o.plan.Hold = n
+	}
+	if o.teacherNetwork == "" {
+		return nil
+	}
+	student := o.plan.Options.Network
+	o.plan.TeacherNetwork = method.Network{Kind: o.teacherNetwork}
+	if (student.Kind == "c2f") == (o.teacherNetwork == "c2f") {
+		o.plan.TeacherNetwork.Channels, o.plan.TeacherNetwork.Layers = student.Channels, student.Layers
+	}
+	if o.teacherNetwork == student.Kind {
+		o.plan.TeacherNetwork.Lags = student.Lags
+	}
+	return nil
 }
 
 func (o trainCompareOptions) run(cmd *cobra.Command) (err error) {
@@ -80,6 +120,12 @@ func (o trainCompareOptions) run(cmd *cobra.Command) (err error) {
 	}
 	if o.plan.Workers < 1 {
 		return usagef("--workers is %d, expected at least 1", o.plan.Workers)
+	}
+	if o.plan.FirstSeed == 0 {
+		return usagef("--first-seed is 0, expected at least 1")
+	}
+	if err := o.networks(); err != nil {
+		return err
 	}
 	if err := o.plan.Check(); err != nil {
 		return usagef("%w", err)

@@ -16,8 +16,9 @@ import (
 	"tandem/trainer/method"
 )
 
-// write makes a small data set of the two-stream layout: two folds of four takes, ego features of one more dimension.
-func write(t *testing.T) string {
+// write makes a small data set of the two-stream layout: two folds of four takes, ego features of more dimensions than exo
+// features have.
+func write(t *testing.T, more int) string {
 	t.Helper()
 	dir := t.TempDir()
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -54,7 +55,7 @@ func write(t *testing.T) string {
 		name := fmt.Sprintf("take%d", i)
 		names = append(names, name)
 		var truth strings.Builder
-		exo, ego := make([][]float32, 3), make([][]float32, 4)
+		exo, ego := make([][]float32, 3), make([][]float32, 3+more)
 		for f, c := 0, i%3; f < frames; c = (c + 1 + rng.IntN(2)) % 3 {
 			for range 9 + rng.IntN(10) {
 				if f == frames {
@@ -69,7 +70,7 @@ func write(t *testing.T) string {
 				for d := range ego {
 					ego[d] = append(ego[d], float32(rng.NormFloat64()*0.3))
 				}
-				ego[3-c][len(ego[3-c])-1] -= 2
+				ego[2+more-c][f-1] -= 2
 			}
 		}
 		array("features_exo/"+name+".npy", frames, exo...)
@@ -136,7 +137,7 @@ func measure(t *testing.T, set *dataset.Dataset, p compare.Plan, path string) (c
 }
 
 func TestAComparisonGoesOnWhereItWas(t *testing.T) {
-	set := open(t, write(t))
+	set := open(t, write(t, 1))
 	path := filepath.Join(t.TempDir(), "out", "results.jsonl")
 	table, notes := measure(t, set, plan(), path)
 	// Teacher, exo-only and oracle once, the others at two jitters; two folds, two seeds.
@@ -217,7 +218,7 @@ func TestWhatCannotBeComparedIsNamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := compare.Run(t.Context(), open(t, write(t)), p, store, nil); err == nil || !strings.Contains(err.Error(), `no fold "9"`) {
+	if _, err := compare.Run(t.Context(), open(t, write(t, 1)), p, store, nil); err == nil || !strings.Contains(err.Error(), `no fold "9"`) {
 		t.Errorf("an unknown fold gives %v", err)
 	}
 }

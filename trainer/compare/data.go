@@ -66,7 +66,7 @@ func (d data) exo(ctx context.Context, take string) ([]method.Sequence, error) {
 	return list, nil
 }
 
-// labelledExo returns each exo view of takes with labels.
+// labelledExo returns each exo view of takes with labels. On an error it returns none.
 func (d data) labelledExo(ctx context.Context, takes []string) ([]method.Labelled, error) {
 	var list []method.Labelled
 	for _, name := range takes {

@@ -2,6 +2,7 @@ package compare
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 
 	"tandem/trainer/method"
@@ -12,13 +13,24 @@ const Teacher = "teacher"
 
 // Plan says what is measured.
 type Plan struct {
-	Methods []string  // of method.Names, and Teacher
-	Seeds   int       // of each cell, from 1 up
-	Jitter  []float64 // clock errors: each take's offset is drawn evenly from ±Jitter frames; nil means [0]
-	Pairs   []float64 // shares of the pairs to learn from, in (0, 1]; nil means [1]
-	Folds   []string  // by name; nil means all
+	Methods   []string // of method.Names, and Teacher
+	Seeds     int      // of each cell, from FirstSeed up
+	FirstSeed uint64   // 0 means 1
+	// Jitter are clock errors: each take's offset is drawn evenly from ±Jitter frames; nil means [0]. Pairs are shares of the
+	// pairs to learn from, in (0, 1]; nil means [1]. Where both have several, they make two curves: the clock errors with
+	// all pairs, and the shares without clock error. With Cross, each is measured with each.
+	Jitter, Pairs []float64
+	Cross         bool
+	Folds         []string // by name; nil means all
 	// Choose is the share of the pairs that is held out to choose the epoch by, in [0, 0.5]; 0 keeps the last epoch.
-	Choose  float64
+	Choose float64
+	// TeacherNetwork is the teacher's network where it is not the student's; a Kind of "" means that it is. Then exo-only
+	// and the methods whose student ends in the teacher as it is (feature) get one of the student's kind, trained on the
+	// same labels, since what runs on a rig must be of that kind.
+	TeacherNetwork method.Network
+	// Hold is the label hold that students' and the oracle's judgements are scored with, in frames: a label counts once it
+	// has lasted so long. 0 and 1 mean none; HoldAuto takes it from the teacher's training labels. The teacher has none.
+	Hold    int
 	Options method.Options // Seed, Teacher and Progress are set by the run
 	Workers int            // folds and seeds that are at work at once, default 1
 }
@@ -33,17 +45,48 @@ type cell struct {
 func (p Plan) cells() []cell {
 	var list []cell
 	for _, m := range p.Methods {
-		for _, j := range p.jitters() {
-			for _, s := range p.shares() {
-				c := cell{m, j, s}
-				if m == Teacher || m == "exo-only" || m == "ego-oracle" {
-					c = cell{m, 0, 1}
-				}
-				if !slices.Contains(list, c) {
-					list = append(list, c)
-				}
+		for _, c := range p.conditions() {
+			c.method = m
+			if m == Teacher || m == "exo-only" || m == "ego-oracle" {
+				c = whole(m)
+			}
+			if !slices.Contains(list, c) {
+				list = append(list, c)
 			}
 		}
+	}
+	return list
+}
+
+// whole is a method without clock error and with all pairs.
+func whole(m string) cell { return cell{m, 0, 1} }
+
+// conditions lists jitters and shares, as cells of no method.
+func (p Plan) conditions() []cell {
+	var list []cell
+	jitters, shares := p.jitters(), p.shares()
+	if !p.Cross && len(jitters) > 1 && len(shares) > 1 {
+		for _, j := range jitters {
+			list = append(list, cell{"", j, 1})
+		}
+		for _, s := range shares {
+			list = append(list, cell{"", 0, s})
+		}
+		return list
+	}
+	for _, j := range jitters {
+		for _, s := range shares {
+			list = append(list, cell{"", j, s})
+		}
+	}
+	return list
+}
+
+// seeds lists the seeds.
+func (p Plan) seeds() []uint64 {
+	list := make([]uint64, p.Seeds)
+	for i := range list {
+		list[i] = max(p.FirstSeed, 1) + uint64(i)
 	}
 	return list
 }
@@ -88,14 +131,45 @@ func (p Plan) Check() error {
 	if !(p.Choose >= 0 && p.Choose <= 0.5) {
 		return fmt.Errorf("a share of %g of the pairs to choose by, expected 0 to 0.5", p.Choose)
 	}
+	if p.Hold < HoldAuto || p.Hold > 10000 {
+		return fmt.Errorf("a label hold of %d frames, expected 0 to 10000", p.Hold)
+	}
+	for _, n := range []method.Network{p.Options.Network, p.teacherNetwork()} {
+		if err := n.Check(); err != nil {
+			return err
+		}
+	}
 	return nil
 }
+
+// teacherNetwork is the network that teachers are trained in.
+func (p Plan) teacherNetwork() method.Network {
+	if p.TeacherNetwork.Kind == "" {
+		return p.Options.Network
+	}
+	return p.TeacherNetwork
+}
+
+// apart tells whether teacher and student are of different networks.
+func (p Plan) apart() bool { return !reflect.DeepEqual(p.teacherNetwork(), p.Options.Network) }
 
 // recipe tells results of different options apart.
 func (p Plan) recipe() string {
 	o := p.Options
 	n := o.Network
-	return fmt.Sprintf("%s c%d l%d d%g lags%v e%d b%d r%g decay%g smooth%g t%g pen%g ad%d/%d off%+v choose%g", n.Kind, n.Channels, n.Layers,
+	r := fmt.Sprintf("%s c%d l%d d%g lags%v e%d b%d r%g decay%g smooth%g t%g pen%g ad%d/%d off%+v choose%g", n.Kind, n.Channels, n.Layers,
 		n.Dropout, n.Lags, o.Epochs, o.Batch, o.Rate, o.Decay, o.Smooth, o.Temperature, o.Penalty, o.AdapterChannels, o.AdapterLayers,
 		o.Offset, p.Choose)
+	// What came later stands here only where it is used, so that older results stay valid.
+	if p.apart() {
+		t := p.TeacherNetwork
+		r += fmt.Sprintf(" teacher=%s c%d l%d d%g lags%v", t.Kind, t.Channels, t.Layers, t.Dropout, t.Lags)
+	}
+	switch {
+	case p.Hold == HoldAuto:
+		r += " hold=auto"
+	case p.Hold > 1:
+		r += fmt.Sprintf(" hold=%d", p.Hold)
+	}
+	return r
 }

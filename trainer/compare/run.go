@@ -36,9 +36,9 @@ func Run(ctx context.Context, set *dataset.Dataset, plan Plan, store *Store, pro
 	r.total = len(folds) * plan.Seeds * len(r.cells)
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(max(1, plan.Workers))
-	for seed := range uint64(plan.Seeds) {
+	for _, seed := range plan.seeds() {
 		for _, f := range folds {
-			g.Go(func() error { return r.unit(ctx, f, seed+1) })
+			g.Go(func() error { return r.unit(ctx, f, seed) })
 		}
 	}
 	if err := g.Wait(); err != nil {
@@ -108,6 +108,9 @@ func (r *run) unit(ctx context.Context, fold dataset.Fold, seed uint64) error {
 			r.count(name)
 			continue
 		}
+		if err := u.prepare(ctx, c.method); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
 		began := time.Now()
 		result := Result{Data: k.data, Recipe: k.recipe, Method: c.method, Seed: seed, Fold: fold.Name, Jitter: c.jitter, Pairs: c.pairs}
 		err := u.measure(ctx, c, &result)
@@ -134,32 +137,52 @@ type unit struct {
 	seed    uint64
 	options method.Options
 	base    method.Problem // labels and labelled exo sequences
+	hold    int
+	teacher *method.Model
+	// student is trained on the teacher's labels in the student's network: the teacher itself, unless the networks differ.
+	student *method.Model
 }
 
-// teacher trains the teacher once.
-func (u *unit) teacher(ctx context.Context) error {
-	if u.options.Teacher != nil {
-		return nil
-	}
-	exo, err := u.data.labelledExo(ctx, u.fold.Train)
-	if err != nil {
-		return err
-	}
-	u.base = method.Problem{Labels: u.data.set.Labels, Background: u.data.set.Background, Exo: exo}
-	u.options.Teacher, err = method.Teacher(ctx, u.base, u.options)
-	return err
-}
+// asTeacher lists the methods whose student is the teacher, or ends in it as it is.
+var asTeacher = []string{"exo-only", "feature", "feature-extractor"}
 
-func (u *unit) measure(ctx context.Context, c cell, result *Result) error {
-	if err := u.teacher(ctx); err != nil {
-		return err
-	}
-	if c.method == Teacher {
-		test, err := u.data.labelledExo(ctx, u.fold.Test)
+// prepare trains the teacher that a method needs, once.
+func (u *unit) prepare(ctx context.Context, name string) error {
+	if u.base.Exo == nil {
+		exo, err := u.data.labelledExo(ctx, u.fold.Train)
 		if err != nil {
 			return err
 		}
-		result.Scores, err = u.options.Teacher.Score(test)
+		u.base = method.Problem{Labels: u.data.set.Labels, Background: u.data.set.Background, Exo: exo}
+		u.hold = u.plan.held(exo)
+	}
+	own := u.plan.apart() && slices.Contains(asTeacher, name)
+	model, network := &u.teacher, u.plan.teacherNetwork()
+	if own {
+		model, network = &u.student, u.plan.Options.Network
+	}
+	if *model == nil {
+		o := u.options
+		o.Network, o.Teacher = network, nil
+		var err error
+		if *model, err = method.Teacher(ctx, u.base, o); err != nil {
+			return err
+		}
+	}
+	u.options.Teacher = *model
+	return nil
+}
+
+func (u *unit) measure(ctx context.Context, c cell, result *Result) error {
+	exo, err := u.data.labelledExo(ctx, u.fold.Test)
+	if errors.Is(err, dataset.ErrNoLabels) && c.method != Teacher {
+		err = nil // of the ego side alone
+	}
+	if err != nil {
+		return err
+	}
+	if c.method == Teacher {
+		result.Scores, err = u.teacher.Score(exo)
 		return err
 	}
 	m, err := method.Get(c.method)
@@ -185,7 +208,15 @@ func (u *unit) measure(ctx context.Context, c cell, result *Result) error {
 	if len(student.Offsets) > 0 {
 		result.OffsetError = u.offsetError(student.Offsets, c)
 	}
-	result.Scores, err = student.Score(test)
+	result.Hold = u.hold
+	if len(exo) > 0 && exo[0].Dim == student.Dim() {
+		retained, err := score(student, exo, u.hold)
+		if err != nil {
+			return fmt.Errorf("on the exo side: %w", err)
+		}
+		result.Exo = &retained
+	}
+	result.Scores, err = score(student, test, u.hold)
 	return err
 }
 

@@ -25,6 +25,11 @@ type Result struct {
 	Jitter float64    `json:"jitter"`
 	Pairs  float64    `json:"pairs"`
 	Scores tas.Scores `json:"scores"`
+	// Exo are the student's scores on the exo side of the test takes; nil where it can't read that, for the teacher, and in
+	// results of before they were measured.
+	Exo *tas.Scores `json:"exo,omitempty"`
+	// Hold is the label hold that the student was scored with, in frames.
+	Hold int `json:"hold,omitempty"`
 	// OffsetError is the mean distance of the estimated offsets from the injected ones in frames; nil where a method
 	// doesn't estimate any.
 	OffsetError *float64 `json:"offset_error,omitempty"`

@@ -2,10 +2,7 @@ package compare
 
 import (
 	"fmt"
-	"io"
 	"math"
-	"slices"
-	"text/tabwriter"
 
 	"tandem/tas"
 	"tandem/trainer/dataset"
@@ -17,153 +14,163 @@ type Spread struct {
 	SD   *float64 `json:"sd"` // nil for one seed
 }
 
-// Row is what was measured of a method under one condition. Scores are per cent.
+// Metrics are the five figures of a judgement in per cent, or five shares of such.
+type Metrics[T any] struct {
+	MoF    T `json:"mof"`
+	Edit   T `json:"edit"`
+	F1At10 T `json:"f1_10"`
+	F1At25 T `json:"f1_25"`
+	F1At50 T `json:"f1_50"`
+}
+
+// Row is what was measured of a method under one condition. Scores and shares are per cent.
 type Row struct {
 	Method string  `json:"method"`
 	Jitter float64 `json:"jitter"`
 	Pairs  float64 `json:"pairs"`
-	MoF    Spread  `json:"mof"`
-	Edit   Spread  `json:"edit"`
-	F1At10 Spread  `json:"f1_10"`
-	F1At25 Spread  `json:"f1_25"`
-	F1At50 Spread  `json:"f1_50"`
-	// Closed is the per cent of the gap between exo-only and ego-oracle that is closed on F1@50; nil where one of the two
-	// wasn't measured or can't be applied, or there is no gap.
-	Closed *float64 `json:"gap_closed"`
+	Metrics[Spread]
+	// Closed is the share of the gap between exo-only and ego-oracle that is closed on F1@50, Gap that on each figure; nil
+	// where one of the two wasn't measured or can't be applied, or there is no gap.
+	Closed *float64           `json:"gap_closed"`
+	Gap    *Metrics[*float64] `json:"gap"`
+	// Kept is the score as a share of the same method's without clock error and with all pairs; nil where that is not known.
+	Kept *Metrics[*float64] `json:"kept"`
+	// Exo is how the student judges the exo side of the test takes; nil where it can't read that, for the teacher, and where
+	// some results are older than this figure.
+	Exo *Metrics[Spread] `json:"exo"`
 	// OffsetError is the mean distance of estimated offsets from the injected ones in frames.
-	OffsetError   *float64 `json:"offset_error,omitempty"`
-	NotApplicable string   `json:"not_applicable,omitempty"`
+	OffsetError *float64 `json:"offset_error,omitempty"`
+	// Hold is the label hold of the scores in frames, the mean over folds.
+	Hold          float64 `json:"hold,omitempty"`
+	NotApplicable string  `json:"not_applicable,omitempty"`
 }
 
 // Table is the outcome of a comparison.
 type Table struct {
-	Data   string   `json:"data"`
-	Recipe string   `json:"recipe"`
-	Folds  []string `json:"folds"`
-	Seeds  int      `json:"seeds"`
-	Rows   []Row    `json:"rows"`
+	Data      string   `json:"data"`
+	Recipe    string   `json:"recipe"`
+	Folds     []string `json:"folds"`
+	Seeds     int      `json:"seeds"`
+	FirstSeed uint64   `json:"first_seed"`
+	Rows      []Row    `json:"rows"`
 }
 
 func (r *run) table(folds []dataset.Fold) (Table, error) {
-	t := Table{Data: r.data.set.Name, Recipe: r.plan.recipe(), Seeds: r.plan.Seeds}
+	t := Table{Data: r.data.set.Name, Recipe: r.plan.recipe(), Seeds: r.plan.Seeds, FirstSeed: r.plan.seeds()[0]}
 	for _, f := range folds {
 		t.Folds = append(t.Folds, f.Name)
 	}
+	// known returns the row of a cell that was measured now or before.
+	known := func(c cell) *Row {
+		row, err := r.row(c, t.Folds)
+		if err != nil || row.NotApplicable != "" {
+			return nil
+		}
+		return &row
+	}
+	lo, hi := known(whole("exo-only")), known(whole("ego-oracle"))
 	for _, c := range r.cells {
 		row, err := r.row(c, t.Folds)
 		if err != nil {
 			return t, err
 		}
-		t.Rows = append(t.Rows, row)
-	}
-	find := func(name string) *Row {
-		i := slices.IndexFunc(t.Rows, func(r Row) bool { return r.Method == name && r.NotApplicable == "" })
-		if i < 0 {
-			return nil
-		}
-		return &t.Rows[i]
-	}
-	if lo, hi := find("exo-only"), find("ego-oracle"); lo != nil && hi != nil && hi.F1At50.Mean != lo.F1At50.Mean {
-		for i := range t.Rows {
-			if t.Rows[i].Method != Teacher && t.Rows[i].NotApplicable == "" {
-				closed := 100 * (t.Rows[i].F1At50.Mean - lo.F1At50.Mean) / (hi.F1At50.Mean - lo.F1At50.Mean)
-				t.Rows[i].Closed = &closed
+		if row.NotApplicable == "" && c.method != Teacher {
+			if lo != nil && hi != nil {
+				row.Gap = gap(row.Metrics, lo.Metrics, hi.Metrics)
+				row.Closed = row.Gap.F1At50
+			}
+			if base := known(whole(c.method)); base != nil {
+				row.Kept = gap(row.Metrics, Metrics[Spread]{}, base.Metrics)
 			}
 		}
+		t.Rows = append(t.Rows, row)
 	}
 	return t, nil
 }
 
+// gap returns where between lo and hi the means lie, in per cent; nil where there is nothing between.
+func gap(x, lo, hi Metrics[Spread]) *Metrics[*float64] {
+	share := func(x, lo, hi Spread) *float64 {
+		if hi.Mean == lo.Mean {
+			return nil
+		}
+		v := 100 * (x.Mean - lo.Mean) / (hi.Mean - lo.Mean)
+		return &v
+	}
+	return &Metrics[*float64]{share(x.MoF, lo.MoF, hi.MoF), share(x.Edit, lo.Edit, hi.Edit), share(x.F1At10, lo.F1At10, hi.F1At10),
+		share(x.F1At25, lo.F1At25, hi.F1At25), share(x.F1At50, lo.F1At50, hi.F1At50)}
+}
+
+// row gathers a cell's results. It is an error that one is not there.
 func (r *run) row(c cell, folds []string) (Row, error) {
 	row := Row{Method: c.method, Jitter: c.jitter, Pairs: c.pairs}
-	seeds := make([]tas.Scores, r.plan.Seeds)
-	var errorSum, errorCount float64
-	for i := range seeds {
+	ego, exo := make([][]tas.Scores, r.plan.Seeds), make([][]tas.Scores, r.plan.Seeds)
+	var offsets, holds []float64
+	all := true // results have scores on the exo side
+	for i, seed := range r.plan.seeds() {
 		for _, f := range folds {
-			x, ok := r.store.get(r.key(c, f, uint64(i)+1))
+			x, ok := r.store.get(r.key(c, f, seed))
 			if !ok {
-				return row, fmt.Errorf("the result of %s, fold %s, seed %d is not there", c.method, f, i+1)
+				return row, fmt.Errorf("the result of %s, fold %s, seed %d is not there", c.method, f, seed)
 			}
 			if x.NotApplicable != "" {
 				row.NotApplicable = x.NotApplicable
 				return row, nil
 			}
 			if x.OffsetError != nil {
-				errorSum, errorCount = errorSum+*x.OffsetError, errorCount+1
+				offsets = append(offsets, *x.OffsetError)
 			}
-			n := float64(len(folds))
-			seeds[i].MoF += x.Scores.MoF / n
-			seeds[i].Edit += x.Scores.Edit / n
-			seeds[i].F1At10 += x.Scores.F1At10 / n
-			seeds[i].F1At25 += x.Scores.F1At25 / n
-			seeds[i].F1At50 += x.Scores.F1At50 / n
+			holds = append(holds, float64(x.Hold))
+			ego[i] = append(ego[i], x.Scores)
+			if all = all && x.Exo != nil; all {
+				exo[i] = append(exo[i], *x.Exo)
+			}
 		}
 	}
-	spread := func(of func(tas.Scores) float64) Spread {
-		list := make([]float64, len(seeds))
-		for i, s := range seeds {
-			list[i] = of(s)
-		}
-		if len(list) == 1 {
-			return Spread{Mean: list[0]}
-		}
-		var sum, square float64
-		for _, v := range list {
-			sum += v
-		}
-		mean := sum / float64(len(list))
-		for _, v := range list {
-			square += (v - mean) * (v - mean)
-		}
-		sd := math.Sqrt(square / float64(len(list)-1))
-		return Spread{mean, &sd}
+	row.Metrics = spreads(ego)
+	if all {
+		m := spreads(exo)
+		row.Exo = &m
 	}
-	row.MoF = spread(func(s tas.Scores) float64 { return s.MoF })
-	row.Edit = spread(func(s tas.Scores) float64 { return s.Edit })
-	row.F1At10 = spread(func(s tas.Scores) float64 { return s.F1At10 })
-	row.F1At25 = spread(func(s tas.Scores) float64 { return s.F1At25 })
-	row.F1At50 = spread(func(s tas.Scores) float64 { return s.F1At50 })
-	if errorCount > 0 {
-		mean := errorSum / errorCount
-		row.OffsetError = &mean
+	if len(offsets) > 0 {
+		m := mean(offsets)
+		row.OffsetError = &m
 	}
+	row.Hold = mean(holds)
 	return row, nil
 }
 
-// Print writes the table as text.
-func (t Table) Print(w io.Writer) error {
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(tw, "method\tjitter\tpairs\tMoF\tEdit\tF1@10\tF1@25\tF1@50\tgap closed\toffset error\t")
-	for _, r := range t.Rows {
-		if r.NotApplicable != "" {
-			fmt.Fprintf(tw, "%s\t%g\t%g\tnot applicable\t\t\t\t\t\t\t\n", r.Method, r.Jitter, r.Pairs)
-			continue
+// spreads are those over seeds of the means over folds.
+func spreads(seeds [][]tas.Scores) Metrics[Spread] {
+	over := func(of func(tas.Scores) float64) Spread {
+		list := make([]float64, len(seeds))
+		for i, folds := range seeds {
+			for _, s := range folds {
+				list[i] += of(s) / float64(len(folds))
+			}
 		}
-		fmt.Fprintf(tw, "%s\t%g\t%g\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", r.Method, r.Jitter, r.Pairs, r.MoF, r.Edit, r.F1At10, r.F1At25, r.F1At50,
-			optional(r.Closed, "%.0f %%"), optional(r.OffsetError, "%.2f"))
-	}
-	if err := tw.Flush(); err != nil {
-		return err
-	}
-	for _, r := range t.Rows {
-		if r.NotApplicable != "" {
-			fmt.Fprintf(w, "%s: %s\n", r.Method, r.NotApplicable)
+		s := Spread{Mean: mean(list)}
+		if len(list) > 1 {
+			var square float64
+			for _, v := range list {
+				square += (v - s.Mean) * (v - s.Mean)
+			}
+			sd := math.Sqrt(square / float64(len(list)-1))
+			s.SD = &sd
 		}
+		return s
 	}
-	_, err := fmt.Fprintf(w, "%s, %d folds, %d seeds: mean ± standard deviation over seeds, per cent\n", t.Data, len(t.Folds), t.Seeds)
-	return err
+	return Metrics[Spread]{
+		over(func(s tas.Scores) float64 { return s.MoF }), over(func(s tas.Scores) float64 { return s.Edit }),
+		over(func(s tas.Scores) float64 { return s.F1At10 }), over(func(s tas.Scores) float64 { return s.F1At25 }),
+		over(func(s tas.Scores) float64 { return s.F1At50 }),
+	}
 }
 
-func (s Spread) String() string {
-	if s.SD == nil || math.IsNaN(*s.SD) {
-		return fmt.Sprintf("%.1f", s.Mean)
+func mean(list []float64) float64 {
+	var sum float64
+	for _, v := range list {
+		sum += v
 	}
-	return fmt.Sprintf("%.1f ± %.1f", s.Mean, *s.SD)
-}
-
-func optional(v *float64, format string) string {
-	if v == nil {
-		return "-"
-	}
-	return fmt.Sprintf(format, *v)
+	return sum / float64(len(list))
 }
