@@ -51,7 +51,7 @@ both, --jitter and --pairs make two curves: clock errors with all pairs, shares 
 measures each with each.
 
 A causal student learns from a teacher of its own kind unless --teacher-network says otherwise, and is scored as it judges
-unless --hold says how long a label must last to count; "auto" is a low percentile of the lengths in the teacher's labels.
+unless --hold says how long a label must last to count; "auto" is a third of the median length in the teacher's labels.
 
 Results go to --out, a line for each method, fold, seed and condition, and what is there already is not measured again;
 results of other settings may stand in the same file.`,

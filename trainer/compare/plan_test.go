@@ -74,7 +74,7 @@ func TestTheHoldComesFromTheTeachersLabels(t *testing.T) {
 		labels = append(labels, l)
 	}
 	if got := (Plan{Hold: HoldAuto}).held(labels); got != 3 {
-		t.Errorf("automatic: %d frames, want 3, which a tenth of the segments are shorter than", got)
+		t.Errorf("automatic: %d frames, want 3, a third of the median", got)
 	}
 	if got := (Plan{Hold: 7}).held(labels); got != 7 {
 		t.Errorf("given: %d frames", got)
