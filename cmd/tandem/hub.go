@@ -151,8 +151,8 @@ func serveHub(ctx context.Context, stdout io.Writer, server *bus.Server, o hubOp
 		return err
 	}
 	fmt.Fprintf(stdout, "hub: %s\n", server.URL())
-	fmt.Fprintf(stdout, "hub: streams %s, %s, %s, %s in %s, at most %s\n", bus.StreamTeacher, bus.StreamPairs, bus.StreamSegments,
-		bus.StreamStatus, o.server.StoreDir, formatSize(server.MaxStore()))
+	fmt.Fprintf(stdout, "hub: streams %s, %s, %s, %s, %s in %s, at most %s\n", bus.StreamTeacher, bus.StreamPairs, bus.StreamSegments,
+		bus.StreamStatus, bus.StreamJobs, o.server.StoreDir, formatSize(server.MaxStore()))
 	if url := server.MonitorURL(); url != "" {
 		fmt.Fprintf(stdout, "hub: monitoring %s\n", url)
 	}

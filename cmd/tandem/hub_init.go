@@ -90,8 +90,8 @@ func runHubInit(ctx context.Context, stdout, stderr io.Writer, o hubInitOptions)
 		fmt.Fprintf(stderr, "tandem: warning: the server takes messages up to %s only, Tandem's may have %s: set max_payload: 8MB in its configuration\n",
 			formatSize(limit), formatSize(wire.MaxMessage))
 	}
-	fmt.Fprintf(stdout, "hub init: streams %s, %s, %s, %s and stores %s, %s are ready at %s\n", bus.StreamTeacher, bus.StreamPairs,
-		bus.StreamSegments, bus.StreamStatus, bus.BucketBundles, bus.BucketAssignments, conn.NATS().ConnectedUrlRedacted())
+	fmt.Fprintf(stdout, "hub init: streams %s, %s, %s, %s, %s and stores %s, %s, %s are ready at %s\n", bus.StreamTeacher, bus.StreamPairs,
+		bus.StreamSegments, bus.StreamStatus, bus.StreamJobs, bus.BucketBundles, bus.BucketAssignments, bus.BucketTraining, conn.NATS().ConnectedUrlRedacted())
 	fmt.Fprintln(stdout, "hub init: next: put the same URLs under nats: urls: in the agents' configurations and run 'tandem agent'")
 	return nil
 }

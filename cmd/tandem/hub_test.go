@@ -78,7 +78,7 @@ func TestHubServesItsStreamsAndKeepsThem(t *testing.T) {
 	for range 2 {
 		url, stop := startHub(t, "--store", store, "--listen", "127.0.0.1:0", "--monitor", "127.0.0.1:0", "--max-store", "1GiB")
 		got := strings.Join(hubStreams(t, bus.Config{URLs: []string{url}}), " ")
-		if want := "KV_ASSIGNMENTS OBJ_BUNDLES PAIRS SEGMENTS STATUS TEACHER"; got != want {
+		if want := "JOBS KV_ASSIGNMENTS KV_TRAINING OBJ_BUNDLES PAIRS SEGMENTS STATUS TEACHER"; got != want {
 			t.Errorf("streams %s, want %s", got, want)
 		}
 		if code := stop(); code != exitOK {

@@ -19,8 +19,10 @@ const (
 	StreamPairs       = "PAIRS"
 	StreamSegments    = "SEGMENTS"
 	StreamStatus      = "STATUS"
+	StreamJobs        = "JOBS"
 	BucketBundles     = "BUNDLES"
 	BucketAssignments = "ASSIGNMENTS"
+	BucketTraining    = "TRAINING"
 )
 
 // Stream returns the name of the stream that holds a kind's messages.
@@ -34,6 +36,8 @@ func (k Kind) Stream() string {
 		return StreamSegments
 	case Status:
 		return StreamStatus
+	case Jobs:
+		return StreamJobs
 	default:
 		return ""
 	}
@@ -74,19 +78,21 @@ type spec struct {
 	share       float64 // of Store
 	age         time.Duration
 	limits      Limits
+	queue       bool // each message goes to one reader, and is gone when it is done
 }
 
-// historyOfAssignments is how many earlier values of each assignment are kept.
-const historyOfAssignments = 16
+// history is how many values of each key of a bucket are kept.
+const history = 16
 
 func (cfg StreamsConfig) specs() []spec {
 	const day = 24 * time.Hour
 	kind := func(k Kind) string { return Subject{Kind: k}.String() }
 	return []spec{
-		{StreamTeacher, "features and scores of the exo cameras", kind(Teacher), 0.30, day, cfg.Teacher},
-		{StreamPairs, "synchronized ego and exo samples", kind(Pairs), 0.40, 30 * day, cfg.Pairs},
-		{StreamSegments, "what the rigs recognized", kind(Segments), 0.06, 90 * day, cfg.Segments},
-		{StreamStatus, "how the devices are", kind(Status), 0.03, 7 * day, cfg.Status},
+		{StreamTeacher, "features and scores of the exo cameras", kind(Teacher), 0.30, day, cfg.Teacher, false},
+		{StreamPairs, "synchronized ego and exo samples", kind(Pairs), 0.40, 30 * day, cfg.Pairs, false},
+		{StreamSegments, "what the rigs recognized", kind(Segments), 0.06, 90 * day, cfg.Segments, false},
+		{StreamStatus, "how the devices are", kind(Status), 0.03, 7 * day, cfg.Status, false},
+		{StreamJobs, "tasks of the trainers", kind(Jobs), 0.01, Unlimited, Limits{}, true},
 	}
 }
 
@@ -108,8 +114,13 @@ func EnsureStreams(ctx context.Context, js jetstream.JetStream, cfg StreamsConfi
 	if err := retryJetStream(ctx, func(ctx context.Context) error { return cfg.ensureBundles(ctx, js) }); err != nil {
 		return fmt.Errorf("object store %s: %w", BucketBundles, err)
 	}
-	if err := retryJetStream(ctx, func(ctx context.Context) error { return cfg.ensureAssignments(ctx, js) }); err != nil {
-		return fmt.Errorf("key-value bucket %s: %w", BucketAssignments, err)
+	for _, b := range []bucket{
+		{BucketAssignments, "which release each device shall run", 0.01},
+		{BucketTraining, "what the trainers know and do", 0.02},
+	} {
+		if err := retryJetStream(ctx, func(ctx context.Context) error { return cfg.ensureBucket(ctx, js, b) }); err != nil {
+			return fmt.Errorf("key-value bucket %s: %w", b.name, err)
+		}
 	}
 	return nil
 }
@@ -137,12 +148,13 @@ func (cfg StreamsConfig) create(s spec) jetstream.StreamConfig {
 	if age > 0 {
 		duplicates = min(duplicates, age)
 	}
+	retention, discard := s.policy()
 	return jetstream.StreamConfig{
 		Name:        s.name,
 		Description: s.description,
 		Subjects:    []string{s.subject},
-		Retention:   jetstream.LimitsPolicy,
-		Discard:     jetstream.DiscardOld,
+		Retention:   retention,
+		Discard:     discard,
 		Storage:     cfg.storage(),
 		Replicas:    max(cfg.Replicas, 1),
 		MaxAge:      max(age, 0),
@@ -153,10 +165,18 @@ func (cfg StreamsConfig) create(s spec) jetstream.StreamConfig {
 	}
 }
 
+// policy says how long messages stay, and which goes when there is no room: never a task.
+func (s spec) policy() (jetstream.RetentionPolicy, jetstream.DiscardPolicy) {
+	if s.queue {
+		return jetstream.WorkQueuePolicy, jetstream.DiscardNew
+	}
+	return jetstream.LimitsPolicy, jetstream.DiscardOld
+}
+
 // update brings an existing stream to what the configuration sets explicitly.
 func (cfg StreamsConfig) update(ctx context.Context, js jetstream.JetStream, has jetstream.StreamConfig, s spec) error {
-	if has.Retention != jetstream.LimitsPolicy {
-		return fmt.Errorf("exists with retention %q, expected limits: remove it (nats stream rm %s) or use another account or domain", has.Retention, s.name)
+	if retention, _ := s.policy(); has.Retention != retention {
+		return fmt.Errorf("exists with retention %q, expected %q: remove it (nats stream rm %s) or use another account or domain", has.Retention, retention, s.name)
 	}
 	want := has
 	if s.subject != "" && !slices.Contains(has.Subjects, s.subject) {
@@ -213,15 +233,20 @@ func (cfg StreamsConfig) ensureBundles(ctx context.Context, js jetstream.JetStre
 		limits: Limits{MaxBytes: cfg.BundlesMaxBytes}})
 }
 
-func (cfg StreamsConfig) ensureAssignments(ctx context.Context, js jetstream.JetStream) error {
-	const share = 0.01
-	_, err := js.KeyValue(ctx, BucketAssignments)
+// bucket is what one key-value bucket shall be.
+type bucket struct {
+	name, description string
+	share             float64 // of Store
+}
+
+func (cfg StreamsConfig) ensureBucket(ctx context.Context, js jetstream.JetStream, b bucket) error {
+	_, err := js.KeyValue(ctx, b.name)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
 		_, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
-			Bucket:      BucketAssignments,
-			Description: "which release each device shall run",
-			History:     historyOfAssignments,
-			MaxBytes:    cfg.maxBytes(0, share),
+			Bucket:      b.name,
+			Description: b.description,
+			History:     history,
+			MaxBytes:    cfg.maxBytes(0, b.share),
 			Storage:     cfg.storage(),
 			Replicas:    max(cfg.Replicas, 1),
 		})
@@ -231,11 +256,11 @@ func (cfg StreamsConfig) ensureAssignments(ctx context.Context, js jetstream.Jet
 	} else if err != nil {
 		return err
 	}
-	stream, err := js.Stream(ctx, "KV_"+BucketAssignments)
+	stream, err := js.Stream(ctx, "KV_"+b.name)
 	if err != nil {
 		return err
 	}
-	return cfg.update(ctx, js, stream.CachedInfo().Config, spec{name: "KV_" + BucketAssignments, share: share})
+	return cfg.update(ctx, js, stream.CachedInfo().Config, spec{name: "KV_" + b.name, share: b.share})
 }
 
 func (cfg StreamsConfig) storage() jetstream.StorageType {

@@ -16,6 +16,7 @@ const (
 	Segments Kind = "segments" // wire.SegmentEvent
 	Pairs    Kind = "pairs"    // wire.PairBatch
 	Status   Kind = "status"   // wire.Status
+	Jobs     Kind = "jobs"     // tasks of a line's trainers (Queue); in the place of the device stands the line
 )
 
 // subjectRoot begins every subject: the product and the version of the subjects' form.
@@ -52,10 +53,10 @@ func (s Subject) Validate() error {
 		}
 	}
 	switch s.Kind {
-	case Teacher, Segments, Pairs, Status:
+	case Teacher, Segments, Pairs, Status, Jobs:
 		return nil
 	default:
-		return fmt.Errorf("kind: %.48q is unknown: expected %s, %s, %s or %s", string(s.Kind), Teacher, Segments, Pairs, Status)
+		return fmt.Errorf("kind: %.48q is unknown: expected %s, %s, %s, %s or %s", string(s.Kind), Teacher, Segments, Pairs, Status, Jobs)
 	}
 }
 
