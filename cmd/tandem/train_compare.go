@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -145,9 +146,9 @@ func (o trainCompareOptions) run(cmd *cobra.Command) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	bars := newStageBars(cmd.ErrOrStderr())
-	table, err := compare.Run(ctx, set, o.plan, store, func(done, total int, note string) { bars.report("compare", done, total, note) })
-	bars.wait()
+	progress := newComparisonProgress(cmd.ErrOrStderr(), time.Now)
+	table, err := compare.Run(ctx, set, o.plan, store, progress.report)
+	progress.wait()
 	if err != nil {
 		return err
 	}

@@ -129,7 +129,7 @@ func measure(t *testing.T, set *dataset.Dataset, p compare.Plan, path string) (c
 		}
 	}()
 	var notes []string
-	table, err := compare.Run(t.Context(), set, p, store, func(_, _ int, note string) { notes = append(notes, note) })
+	table, err := compare.Run(t.Context(), set, p, store, func(p compare.Progress) { notes = append(notes, p.Note) })
 	if err != nil {
 		t.Fatal(err)
 	}

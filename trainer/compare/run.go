@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -15,12 +14,10 @@ import (
 	"tandem/trainer/method"
 )
 
-// Progress is told of each measurement that is done: done of total, the last of them by name.
-type Progress func(done, total int, note string)
-
 // Run measures what the store doesn't have yet and returns the table of all that the plan asks for. On an error, the end
-// of ctx included, what was measured is in the store.
-func Run(ctx context.Context, set *dataset.Dataset, plan Plan, store *Store, progress Progress) (Table, error) {
+// of ctx included, what was measured is in the store. report is called after each measurement, by one goroutine at a time;
+// it may be nil.
+func Run(ctx context.Context, set *dataset.Dataset, plan Plan, store *Store, report func(Progress)) (Table, error) {
 	if err := plan.Check(); err != nil {
 		return Table{}, err
 	}
@@ -32,8 +29,13 @@ func Run(ctx context.Context, set *dataset.Dataset, plan Plan, store *Store, pro
 	if err != nil {
 		return Table{}, err
 	}
-	r := &run{data: d, plan: plan, store: store, progress: progress, cells: plan.cells()}
-	r.total = len(folds) * plan.Seeds * len(r.cells)
+	r := &run{data: d, plan: plan, store: store, cells: plan.cells(), meter: newMeter(report, min(plan.Workers, len(folds)*plan.Seeds))}
+	for _, seed := range plan.seeds() {
+		for _, f := range folds {
+			r.expect(f, seed)
+		}
+	}
+	r.meter.begin()
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(max(1, plan.Workers))
 	for _, seed := range plan.seeds() {
@@ -73,28 +75,39 @@ func chosen(set *dataset.Dataset, names []string) ([]dataset.Fold, error) {
 }
 
 type run struct {
-	data     data
-	plan     Plan
-	store    *Store
-	progress Progress
-	cells    []cell
-	total    int
-
-	mu   sync.Mutex
-	done int
+	data  data
+	plan  Plan
+	store *Store
+	cells []cell
+	meter *meter
 }
 
 func (r *run) key(c cell, fold string, seed uint64) key {
 	return key{r.data.set.Name, r.plan.recipe(), c.method, seed, fold, c.jitter, c.pairs}
 }
 
-func (r *run) count(note string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.done++
-	if r.progress != nil {
-		r.progress(r.done, r.total, note)
+// expect tells the meter what is to be done of a fold and seed.
+func (r *run) expect(fold dataset.Fold, seed uint64) {
+	networks := map[bool]bool{}
+	for _, c := range r.cells {
+		if x, ok := r.store.get(r.key(c, fold.Name, seed)); ok {
+			r.meter.had(c, x.Seconds)
+			continue
+		}
+		r.meter.expect(c)
+		if own := r.ownTeacher(c.method); !networks[own] {
+			networks[own] = true
+			r.meter.expect(training)
+		}
 	}
+}
+
+// asTeacher lists the methods whose student is the teacher, or ends in it as it is.
+var asTeacher = []string{"exo-only", "feature", "feature-extractor"}
+
+// ownTeacher tells whether a method needs a teacher of the student's network where the others have another one.
+func (r *run) ownTeacher(method string) bool {
+	return r.plan.apart() && slices.Contains(asTeacher, method)
 }
 
 // unit measures what is missing of one fold and seed. All methods share its teacher.
@@ -105,7 +118,6 @@ func (r *run) unit(ctx context.Context, fold dataset.Fold, seed uint64) error {
 		name := fmt.Sprintf("%s, fold %s, seed %d, jitter %g, pairs %g", c.method, fold.Name, seed, c.jitter, c.pairs)
 		k := r.key(c, fold.Name, seed)
 		if _, ok := r.store.get(k); ok {
-			r.count(name)
 			continue
 		}
 		if err := u.prepare(ctx, c.method); err != nil {
@@ -125,7 +137,7 @@ func (r *run) unit(ctx context.Context, fold dataset.Fold, seed uint64) error {
 		if err := r.store.put(result); err != nil {
 			return err
 		}
-		r.count(name)
+		r.meter.took(c, result.Seconds, name)
 	}
 	return nil
 }
@@ -143,9 +155,6 @@ type unit struct {
 	student *method.Model
 }
 
-// asTeacher lists the methods whose student is the teacher, or ends in it as it is.
-var asTeacher = []string{"exo-only", "feature", "feature-extractor"}
-
 // prepare trains the teacher that a method needs, once.
 func (u *unit) prepare(ctx context.Context, name string) error {
 	if u.base.Exo == nil {
@@ -156,18 +165,19 @@ func (u *unit) prepare(ctx context.Context, name string) error {
 		u.base = method.Problem{Labels: u.data.set.Labels, Background: u.data.set.Background, Exo: exo}
 		u.hold = u.plan.held(exo)
 	}
-	own := u.plan.apart() && slices.Contains(asTeacher, name)
 	model, network := &u.teacher, u.plan.teacherNetwork()
-	if own {
+	if u.ownTeacher(name) {
 		model, network = &u.student, u.plan.Options.Network
 	}
 	if *model == nil {
 		o := u.options
 		o.Network, o.Teacher = network, nil
+		began := time.Now()
 		var err error
 		if *model, err = method.Teacher(ctx, u.base, o); err != nil {
 			return err
 		}
+		u.meter.took(training, time.Since(began).Seconds(), "")
 	}
 	u.options.Teacher = *model
 	return nil

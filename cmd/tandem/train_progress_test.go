@@ -1,0 +1,37 @@
+package main
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"tandem/trainer/compare"
+)
+
+func TestAComparisonSpeaksNowAndThen(t *testing.T) {
+	var out bytes.Buffer
+	now := time.Unix(1e9, 0)
+	c := newComparisonProgress(&out, func() time.Time { return now })
+	for _, s := range []struct {
+		after time.Duration
+		p     compare.Progress
+	}{
+		{0, compare.Progress{Done: 1, Total: 5, Note: "a", Left: -1}},
+		{30 * time.Second, compare.Progress{Done: 2, Total: 5, Note: "b", Left: 50 * time.Minute}}, // too soon
+		{31 * time.Second, compare.Progress{Done: 3, Total: 5, Note: "c", Left: 49 * time.Minute}},
+		{2 * time.Hour, compare.Progress{Done: 4, Total: 5, Note: "d", Left: 40 * time.Second}},
+		{9 * time.Second, compare.Progress{Done: 5, Total: 5, Note: "e"}},
+	} {
+		now = now.Add(s.after)
+		c.report(s.p)
+	}
+	c.wait()
+	const want = `compare: 1 of 5, time left not known yet (a)
+compare: 3 of 5, about 49 min left (c)
+compare: 4 of 5, about 40 s left (d)
+compare: 5 of 5, done in 2 h 01 min (e)
+`
+	if out.String() != want {
+		t.Errorf("got\n%swant\n%s", out.String(), want)
+	}
+}
