@@ -106,7 +106,7 @@ func TestHubWithUsers(t *testing.T) {
 	}
 	t.Setenv(passwordVariable, "h")
 	url, stop := startHub(t, args...)
-	if got := hubStreams(t, bus.Config{URLs: []string{url}, User: "rig", Password: "r"}); len(got) != 6 {
+	if got := hubStreams(t, bus.Config{URLs: []string{url}, User: "rig", Password: "r"}); len(got) != 8 {
 		t.Errorf("streams %q", got)
 	}
 	if code := stop(); code != exitOK {
@@ -171,7 +171,7 @@ func TestHubInitOnAServerThatRunsAlready(t *testing.T) {
 			t.Errorf("exit %d, %s%s", code, out.String(), errs.String())
 		}
 	}
-	if got := hubStreams(t, bus.Config{URLs: []string{server.URL()}}); len(got) != 6 {
+	if got := hubStreams(t, bus.Config{URLs: []string{server.URL()}}); len(got) != 8 {
 		t.Errorf("streams %q", got)
 	}
 }
