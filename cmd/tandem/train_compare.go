@@ -3,14 +3,17 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
 	"tandem/runtime/ort"
 	"tandem/trainer/compare"
+	"tandem/trainer/compare/figure"
 	"tandem/trainer/dataset"
 	"tandem/trainer/method"
 )
@@ -21,6 +24,7 @@ type trainCompareOptions struct {
 	plan              compare.Plan
 	hold              string
 	teacherNetwork    string
+	plot              string
 	folds             []string
 	makeFolds         int
 	onnxruntime       string
@@ -57,7 +61,8 @@ unless --hold says how long a label must last to count; "auto" is a third of the
 Results go to --out, a line for each method, fold, seed and condition, and what is there already is not measured again;
 results of other settings may stand in the same file.`,
 		Example: `  tandem train compare --data shared/two-stream-50salads --methods teacher,ego-oracle,tas,tandem --seeds 3 --jitter 0,12
-  tandem train compare --data takes --methods exo-only,tandem --pairs 1,0.25,0.1 --out results.jsonl --json
+  tandem train compare --data takes --jitter 0,3,6,12 --pairs 1,0.5,0.25,0.1 --out results.jsonl --plot figure.png
+  tandem train compare --data takes --methods exo-only,tandem --pairs 1,0.1 --out results.jsonl --json
   tandem train compare --data takes --network causal --lags 0,2 --teacher-network tcn --hold auto --first-seed 11`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
@@ -84,6 +89,7 @@ results of other settings may stand in the same file.`,
 	f.StringVar(&o.hold, "hold", "0", "frames for which a student's label must last to count, or auto")
 	f.IntVar(&o.plan.Workers, "workers", 1, "folds and seeds that are at work at once")
 	f.StringVar(&o.out, "out", "", "file of results, gone on from if it is there")
+	f.StringVar(&o.plot, "plot", "", "draw the table and its curves to this .png or .svg file")
 	f.StringVar(&o.onnxruntime, "onnxruntime", "", "ONNX Runtime's library (default: found)")
 	f.BoolVar(&o.json, "json", false, "print JSON")
 	return cmd
@@ -131,6 +137,11 @@ func (o trainCompareOptions) run(cmd *cobra.Command) (err error) {
 	if err := o.plan.Check(); err != nil {
 		return usagef("%w", err)
 	}
+	if o.plot != "" {
+		if err := figure.Check(o.plot); err != nil {
+			return usagef("--plot %w", err)
+		}
+	}
 	o.plan.Options.Session.Threads = 1
 	ctx := cmd.Context()
 	if err := ort.Init(o.onnxruntime); err != nil {
@@ -152,8 +163,51 @@ func (o trainCompareOptions) run(cmd *cobra.Command) (err error) {
 	if err != nil {
 		return err
 	}
+	if o.plot != "" {
+		if err := figure.Write(table, o.plot); err != nil {
+			return err
+		}
+	}
 	if o.json {
 		return printJSON(cmd.OutOrStdout(), table)
 	}
-	return table.Print(cmd.OutOrStdout())
+	if err := table.Print(cmd.OutOrStdout()); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "next: %s\n", o.next())
+	return err
+}
+
+// next is the command that trains one method with the same settings. It isn't the one with the best score: that would be
+// a choice by test labels.
+func (o *trainCompareOptions) next() string {
+	name := "tandem"
+	if !slices.Contains(o.plan.Methods, name) {
+		for _, m := range o.plan.Methods {
+			if m != compare.Teacher && m != "exo-only" && m != "ego-oracle" {
+				name = m
+			}
+		}
+	}
+	words := []string{"tandem train run --data", shellWord(o.data), "--method", name, "--out", "student"}
+	if n := o.plan.Options.Network; n.Kind != "tcn" {
+		words = append(words, "--network", n.Kind)
+		if len(n.Lags) > 0 {
+			words = append(words, "--lags", strings.ReplaceAll(strings.Trim(fmt.Sprint(n.Lags), "[]"), " ", ","))
+		}
+	}
+	if o.teacherNetwork != "" {
+		words = append(words, "--teacher-network", o.teacherNetwork)
+	}
+	return strings.Join(words, " ")
+}
+
+// shellWord quotes what a shell would take apart.
+func shellWord(s string) string {
+	if s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("/._-+:,=@%", r)
+	}) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
