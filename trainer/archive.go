@@ -316,6 +316,16 @@ func (a *Archive) Ended() []TakeID {
 	return ids
 }
 
+// Batches returns how many batches of a take are stored.
+func (a *Archive) Batches(id TakeID) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if t := a.takes[id]; t != nil {
+		return len(t.first)
+	}
+	return 0
+}
+
 // Read calls fn with each batch of a take in the order of sequence numbers, one at a time. Batches that are added
 // meanwhile are not among them.
 func (a *Archive) Read(id TakeID, fn func(*wire.PairBatch) error) error {

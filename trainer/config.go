@@ -15,15 +15,24 @@ import (
 // Config is the trainer's configuration file. docs/trainer.md describes every field.
 type Config struct {
 	Site string `yaml:"site"`
-	Cell string `yaml:"cell"`
-	// Name identifies the trainer on the bus and begins the names of its releases.
+	// Cell is whose pairs the trainer stores and trains on; Cells are several, or `*` for each of the site. One of the two.
+	Cell  string `yaml:"cell"`
+	Cells Cells  `yaml:"cells"`
+	// Name identifies the trainer on the bus: no two processes have one.
 	Name string `yaml:"name"`
+	// Line is what the trainers that share their work have in common; it begins the names of releases. Default Name.
+	Line string `yaml:"line"`
 	// Store is the directory for the archive of pairs, the networks and the releases.
-	Store    string         `yaml:"store"`
-	NATS     bus.Client     `yaml:"nats"`
-	Labelled LabelledConfig `yaml:"labelled"`
-	Distil   DistilConfig   `yaml:"distil"`
-	Recipe   RecipeConfig   `yaml:"recipe"`
+	Store string     `yaml:"store"`
+	NATS  bus.Client `yaml:"nats"`
+	// Extractor is the feature extractor of a new line: FilterBank, or a directory that OpenExtractor can open; default the
+	// built-in one.
+	Extractor string         `yaml:"extractor"`
+	Labelled  LabelledConfig `yaml:"labelled"`
+	Distil    DistilConfig   `yaml:"distil"`
+	Gate      GateConfig     `yaml:"gate"`
+	Jobs      JobsConfig     `yaml:"jobs"`
+	Recipe    RecipeConfig   `yaml:"recipe"`
 }
 
 // LabelledConfig says where the teacher learns from.
@@ -110,7 +119,9 @@ func ParseConfig(data []byte) (Config, error) {
 }
 
 // durations are the fields that hold one.
-var durations = []settings.Duration{{Field: "recipe.lag"}, {Field: "recipe.hold"}}
+var durations = []settings.Duration{
+	{Field: "recipe.lag"}, {Field: "recipe.hold"}, {Field: "jobs.ack_wait"}, {Field: "jobs.patience"},
+}
 
 // validate fills in defaults and returns an error that names the first field that cannot be.
 func (c *Config) validate() error {
@@ -123,13 +134,20 @@ func (c *Config) validate() error {
 	if c.Distil.Takes == 0 {
 		c.Distil.Takes = minTakes
 	}
+	setDefault(&c.Gate.Seeds, 3)
+	setDefault(&c.Gate.Confidence, 0.95)
+	setDefault(&c.Jobs.AckWait, 30*time.Second)
+	setDefault(&c.Jobs.Attempts, 3)
+	setDefault(&c.Jobs.Patience, time.Hour)
 	bad := func(field string, got any, want string) error {
 		return fmt.Errorf("%w: %s is %v, expected %s", ErrConfig, field, got, want)
 	}
-	for _, t := range []struct{ field, v string }{{"site", c.Site}, {"cell", c.Cell}, {"name", c.Name}} {
-		if err := wire.CheckToken(t.field, t.v); err != nil {
-			return fmt.Errorf("%w: %w", ErrConfig, err)
-		}
+	shared := c.Line != "" // so that another trainer may make the teacher
+	if !shared {
+		c.Line = c.Name
+	}
+	if err := c.validateNames(); err != nil {
+		return err
 	}
 	for i, p := range c.Labelled.Cameras {
 		if _, err := path.Match(p, "exo"); err != nil {
@@ -137,14 +155,28 @@ func (c *Config) validate() error {
 		}
 	}
 	switch {
-	case len(c.Name) > maxName:
+	case len(c.Line) > maxName && !shared:
 		return bad("name", fmt.Sprintf("%q", c.Name), fmt.Sprintf("at most %d characters: releases are called NAME-0001", maxName))
+	case len(c.Line) > maxName:
+		return bad("line", fmt.Sprintf("%q", c.Line), fmt.Sprintf("at most %d characters: releases are called LINE-0001", maxName))
 	case c.Store == "":
 		return bad("store", `""`, "a directory")
 	case c.Distil.Takes < 1:
 		return bad("distil.takes", c.Distil.Takes, "at least 1")
-	case c.Labelled.Dir == "":
+	case c.Labelled.Dir == "" && !shared:
 		return bad("labelled.dir", `""`, "the directory of the labelled exo takes")
+	case c.Gate.Seeds < 1 || c.Gate.Seeds > 20:
+		return bad("gate.seeds", c.Gate.Seeds, "1 to 20")
+	case !(c.Gate.Margin >= 0 && c.Gate.Margin < 100):
+		return bad("gate.margin", c.Gate.Margin, "points, at least 0")
+	case !(c.Gate.Confidence > 0.5 && c.Gate.Confidence < 1):
+		return bad("gate.confidence", c.Gate.Confidence, "more than 0.5 and less than 1")
+	case c.Jobs.AckWait < 100*time.Millisecond:
+		return bad("jobs.ack_wait", c.Jobs.AckWait, "at least 100ms, and the same of all trainers")
+	case c.Jobs.Attempts < 1:
+		return bad("jobs.attempts", c.Jobs.Attempts, "at least 1")
+	case c.Jobs.Patience < 0:
+		return bad("jobs.patience", c.Jobs.Patience, "a time such as 1h")
 	}
 	if err := c.NATS.Validate(); err != nil {
 		return fmt.Errorf("%w: nats.%w", ErrConfig, err)

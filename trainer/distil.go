@@ -10,6 +10,7 @@ import (
 	"tandem/learn/train"
 	"tandem/runtime/segment"
 	"tandem/tas"
+	"tandem/trainer/gate"
 )
 
 // Distillation is a distilled student with what is known of it.
@@ -18,24 +19,29 @@ type Distillation struct {
 	Report  Report
 }
 
-// Report says how well a student agrees with its teacher, before and after, on the gate's held-out pairs. It is what the
-// release carries: without ego labels, agreement with the teacher is what can be measured on a line.
+// Report says how a student was made and what the gate found: how well it and the release that runs agree with the
+// teacher on held-out pairs. It is what the release carries, and what the hub keeps of a student that was refused: without ego
+// labels, agreement with the teacher is what can be measured on a line.
 type Report struct {
-	Method     string     `json:"method"`
-	Seed       uint64     `json:"seed"`
-	TrainTakes int        `json:"train_takes"`
-	TrainPairs int        `json:"train_pairs"` // ego samples with a partner, repetitions in place of lost ones not counted
-	GatePairs  int        `json:"gate_pairs"`
-	Before     tas.Scores `json:"before"` // the network that the student started as, against the teacher
-	After      tas.Scores `json:"after"`  // the student, against the teacher
-	Better     bool       `json:"better"` // the gate's verdict
+	Method     string  `json:"method"`
+	Seed       uint64  `json:"seed"`
+	TrainTakes int     `json:"train_takes"`
+	TrainPairs int     `json:"train_pairs"` // ego samples with a partner, repetitions in place of lost ones not counted
+	GatePairs  int     `json:"gate_pairs"`
+	Chosen     float64 `json:"chosen_on"` // agreement on the takes that chose the checkpoint (and the seed): mean of MoF, Edit, F1@50
+	// Before and After are the scores of the first running release and of the student against the teacher.
+	Before      tas.Scores       `json:"before"`
+	After       tas.Scores       `json:"after"`
+	Better      bool             `json:"better"` // than one of the running releases at least
+	Calibration gate.Calibration `json:"calibration"`
+	Gate        []Comparison     `json:"gate"` // one a running release
 }
 
 // Distil makes a student of the teacher from paired takes at the TAS level (Quattrocchi et al., ECCV 2024, section 4.2):
 // the student starts as the teacher, sees the ego features and is drawn to the teacher's class probabilities on the exo
 // features of the same instant. The published loss is the squared error of the logits; here it is the Kullback–Leibler
 // divergence at a temperature (Hinton et al., 2015), scaled by its square. Probabilities are averaged over the exo
-// cameras. The student's features are standardised by the ego takes' own statistics, which need no label.
+// cameras. The student's features are standardised by the ego takes' own statistics, which need no label. What the student is worth is for the gate.
 func Distil(ctx context.Context, teacher *Network, split Split, r Recipe, progress Progress) (*Distillation, error) {
 	const stage = "distil"
 	if err := r.Validate(); err != nil {
@@ -80,9 +86,11 @@ func Distil(ctx context.Context, teacher *Network, split Split, r Recipe, progre
 	if err := d.Student.fit(ctx, stage, samples, objective, r, reference(split.Choose, targets[1]), progress); err != nil {
 		return nil, err
 	}
-	if err := d.gate(teacher, reference(split.Gate, targets[2]), r); err != nil {
-		return nil, err
+	chosen, err := d.Student.score(reference(split.Choose, targets[1]), r)
+	if err != nil {
+		return nil, fmt.Errorf("distil: %w", err)
 	}
+	d.Report.Chosen = merit(chosen)
 	return d, nil
 }
 
@@ -101,19 +109,6 @@ func (s Split) check(teacher *Network) error {
 			return fmt.Errorf("the features of the takes %s and %s are of different extractors", first.ID, p.ID)
 		}
 	}
-	return nil
-}
-
-// gate compares the student with the network that it started as, on pairs that neither has seen.
-func (d *Distillation) gate(before *Network, list []exam, r Recipe) error {
-	var err error
-	if d.Report.Before, err = before.score(list, r); err != nil {
-		return fmt.Errorf("gate: %w", err)
-	}
-	if d.Report.After, err = d.Student.score(list, r); err != nil {
-		return fmt.Errorf("gate: %w", err)
-	}
-	d.Report.Better = merit(d.Report.After) > merit(d.Report.Before)
 	return nil
 }
 
@@ -147,7 +142,7 @@ func teach(teacher *Network, r Recipe, lists ...[]*PairedTake) (_ [][]target, er
 	out := make([][]target, len(lists))
 	for i, list := range lists {
 		for _, t := range list {
-			x, err := p.target(t)
+			x, err := p.target(t, nil)
 			if err != nil {
 				return nil, fmt.Errorf("take %s: %w", t.ID, err)
 			}
@@ -157,8 +152,8 @@ func teach(teacher *Network, r Recipe, lists ...[]*PairedTake) (_ [][]target, er
 	return out, nil
 }
 
-// target averages the teacher's probabilities over the cameras that have a partner for the frame.
-func (p *predictor) target(t *PairedTake) (target, error) {
+// target averages the teacher's probabilities over the cameras that have a partner for the frame, calibrated if c isn't nil.
+func (p *predictor) target(t *PairedTake, c *gate.Calibration) (target, error) {
 	n, k := t.Ego.Len(), p.n.TCN.Classes
 	x := target{probs: make([]float32, n*k), weights: make([]float32, n)}
 	count := make([]float32, n)
@@ -166,6 +161,9 @@ func (p *predictor) target(t *PairedTake) (target, error) {
 		probs, err := p.probs(exo)
 		if err != nil {
 			return x, err
+		}
+		if c != nil {
+			probs = c.Apply(probs, k)
 		}
 		for f := range n {
 			// A frame that no camera has is context only, but its probabilities must be some distribution.

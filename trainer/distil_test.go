@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"math"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
 
 	"tandem/stream/wire"
+	"tandem/trainer/gate"
 )
 
 // teacherOf trains the teacher of the world's exo camera, once for all tests. It must not be changed.
@@ -30,9 +32,22 @@ func teacher(t testing.TB) *Network {
 	return n
 }
 
+// distil makes a student and compares it with the teacher, as a rig's first student is.
 func distil(t testing.TB, split Split, r Recipe) *Distillation {
 	t.Helper()
-	d, err := Distil(t.Context(), teacher(t), split, r, nil)
+	return distilFrom(t, teacher(t), split, r, 1)
+}
+
+func distilFrom(t testing.TB, from *Network, split Split, r Recipe, seeds int) *Distillation {
+	t.Helper()
+	p, err := from.predictor(r.session())
+	if err != nil {
+		t.Fatal(err)
+	}
+	shared := lineTeacher{Release: "line-0001", Report: TeacherReport{Calibration: gate.Calibration{Temperature: 1}}}
+	first := rival{release: "line-0001", devices: []string{"rig-1"}, close: p.close,
+		labels: func(take *PairedTake) ([]int, error) { return p.labels(take.Ego) }}
+	d, err := trial{line: &line{teacher: from, shared: shared}, split: split, rivals: []rival{first}, seeds: seeds, recipe: r}.run(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +88,7 @@ func TestDistilIsDeterministicAndLeavesTheTeacher(t *testing.T) {
 	takes := pairUp(exo, ego)
 	was := teacher(t).Clone()
 	a, b := distil(t, SplitTakes(takes), r), distil(t, SplitTakes(takes), r)
-	if !sameWeights(a.Student, b.Student) || a.Report != b.Report {
+	if !sameWeights(a.Student, b.Student) || !reflect.DeepEqual(a.Report, b.Report) {
 		t.Error("the same seed gives another student")
 	}
 	if !sameWeights(teacher(t), was) {
@@ -129,15 +144,12 @@ func TestNothingButFeaturesTeaches(t *testing.T) {
 			b.Exo[0].Grade[i] = wire.Grade_GRADE_BRONZE
 		}
 	}))
-	if d := distil(t, garbage, r); !sameWeights(plain.Student, d.Student) || d.Report != plain.Report {
+	if d := distil(t, garbage, r); !sameWeights(plain.Student, d.Student) || !reflect.DeepEqual(d.Report, plain.Report) {
 		t.Error("something besides the features matters")
 	}
 	renamed := teacher(t).Clone()
 	renamed.Labels = labelsOf(t, "background", "x", "a", "m")
-	d, err := Distil(t.Context(), renamed, SplitTakes(archived(t, takes, func(*wire.PairBatch) {})), r, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := distilFrom(t, renamed, SplitTakes(archived(t, takes, func(*wire.PairBatch) {})), r, 1)
 	if !sameWeights(plain.Student, d.Student) {
 		t.Error("the names of the classes matter")
 	}
@@ -163,7 +175,7 @@ func TestSamplesWithoutPartnersTeachNothing(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	x, err := run.target(p)
+	x, err := run.target(p, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,7 +230,7 @@ func TestTargetAveragesTheCameras(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	x, err := run.target(p)
+	x, err := run.target(p, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"tandem/runtime/bundle"
 	"tandem/stream/bus"
 	"tandem/stream/wire"
+	"tandem/trainer/jobs"
 )
 
 // releaser turns networks into bundles on disk and into releases at the hub.
@@ -23,14 +24,21 @@ type releaser struct {
 	now      func() time.Time
 }
 
-// next returns the first release name of the line that neither the disk nor the hub has.
-func (r *releaser) next(ctx context.Context) (string, error) {
-	for i := 1; i < 10000; i++ {
-		name := fmt.Sprintf("%s-%04d", r.name, i)
+// next returns a release name that nobody has: neither another trainer of the line, nor the disk, nor the hub.
+func (r *releaser) next(ctx context.Context, board *jobs.Board) (string, error) {
+	for {
+		n, err := board.NextNumber(ctx)
+		if err != nil {
+			return "", err
+		}
+		if n > maxNumber {
+			return "", fmt.Errorf("all release names %s-0001 to %s-%d are taken", r.name, r.name, maxNumber)
+		}
+		name := fmt.Sprintf("%s-%04d", r.name, n)
 		if _, err := os.Stat(filepath.Join(r.dir, name)); err == nil {
 			continue
 		}
-		_, err := r.releases.Info(ctx, name)
+		_, err = r.releases.Info(ctx, name)
 		if errors.Is(err, bus.ErrNoRelease) {
 			return name, nil
 		}
@@ -38,20 +46,21 @@ func (r *releaser) next(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
-	return "", fmt.Errorf("all release names %s-0001 to %s-9999 are taken", r.name, r.name)
 }
 
-// publish writes a bundle of the network and uploads it. report becomes part of the manifest.
-func (r *releaser) publish(ctx context.Context, n *Network, ex Extractor, parent string, report any) (*wire.ReleaseInfo, error) {
-	name, err := r.next(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("release: %w", err)
-	}
+const maxNumber = 9999
+
+// publish writes a bundle of the network and uploads it under a name that next gave. report becomes part of the manifest.
+func (r *releaser) publish(ctx context.Context, name string, n *Network, ex Extractor, parent string, report any) (*wire.ReleaseInfo, error) {
 	text, err := json.Marshal(report)
 	if err != nil {
 		return nil, fmt.Errorf("release %s: %w", name, err)
 	}
 	created := r.now().UTC()
+	// What a process that was cut off has left of it is made anew.
+	if err := os.RemoveAll(filepath.Join(r.dir, name)); err != nil {
+		return nil, fmt.Errorf("release %s: %w", name, err)
+	}
 	dir, err := n.Write(filepath.Join(r.dir, name), ex, bundle.Manifest{Release: name, Parent: parent, Created: created, Report: text})
 	if err != nil {
 		return nil, fmt.Errorf("release %s: %w", name, err)

@@ -135,3 +135,26 @@ func (w *AssignmentWatch) note(e jetstream.KeyValueEntry) {
 	a, err := wire.DecodeAssignment(e.Value())
 	w.entries[e.Key()] = entry{a, err}
 }
+
+// Assignment returns what a device shall run: its own assignment where it has one, else the default's. Without either it
+// returns ErrNoRelease.
+func (r *Releases) Assignment(ctx context.Context, device string) (*wire.Assignment, error) {
+	if err := wire.CheckToken("device", device); err != nil {
+		return nil, fmt.Errorf("assignment: %w", err)
+	}
+	for _, key := range []string{device, DefaultDevice} {
+		e, err := r.assign.Get(ctx, key)
+		if errors.Is(err, jetstream.ErrKeyNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("assignment of %s: %w", device, err)
+		}
+		a, err := wire.DecodeAssignment(e.Value())
+		if err != nil {
+			return nil, fmt.Errorf("assignment of %s: %w", device, err)
+		}
+		return a, nil
+	}
+	return nil, fmt.Errorf("assignment of %s: %w", device, ErrNoRelease)
+}

@@ -21,7 +21,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func small(t *testing.T) Config {
 	c := Default()
 	c.Out = filepath.Join(t.TempDir(), "demo")
-	c.Labelled, c.Paired, c.Test, c.Length, c.FPS = 3, 5, 1, 12*time.Second, 5
+	c.Labelled, c.Paired, c.Test, c.Length, c.FPS = 3, 5, 1, 18*time.Second, 5
 	c.Recipe = trainer.RecipeConfig{RateHz: 5, Channels: 24, Layers: 5, Epochs: 25}
 	return c
 }
@@ -35,7 +35,7 @@ func TestTheLoopCloses(t *testing.T) {
 	if r.PairsLost != 0 || r.PairsDuplicated != 0 || r.FramesLostInSwap != 0 {
 		t.Errorf("lost %d pairs, %d twice, %d frames lost in the swap, want none", r.PairsLost, r.PairsDuplicated, r.FramesLostInSwap)
 	}
-	if want := uint64(5 * 12 * 5); r.Pairs < want*9/10 || r.Pairs > want {
+	if want := uint64(5 * 18 * 5); r.Pairs < want*9/10 || r.Pairs > want {
 		t.Errorf("%d pairs, want nearly all of %d samples", r.Pairs, want)
 	}
 	if r.ReleaseBefore != "line-0001" || r.ReleaseAfter != "line-0002" {

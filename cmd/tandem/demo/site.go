@@ -99,6 +99,7 @@ func (s *site) start(c *Config, dir string, exo []string, labelled string, disti
 		NATS:     bus.Client{URLs: []string{s.hub.URL()}},
 		Labelled: trainer.LabelledConfig{Dir: labelled},
 		Distil:   trainer.DistilConfig{Takes: distilAt},
+		Gate:     trainer.GateConfig{Seeds: 1}, // one: the demo is to be short
 		Recipe:   recipe,
 	}, trainer.Options{Log: c.Log, Progress: c.Progress,
 		Released: func(info *wire.ReleaseInfo, d *trainer.Distillation) {
