@@ -12,6 +12,8 @@ const (
 	normEpsilon = 1e-5
 	// NormMomentum is the share of a step's statistics in the running ones of a batch normalisation.
 	NormMomentum = 0.1
+	// fewPlaces is the number of places that statistics are taken over alone.
+	fewPlaces = 8
 )
 
 // statistic are the results of one batch normalisation that its running statistics follow.
@@ -45,29 +47,84 @@ func (b *Build) BatchNorm(x *graph.Tensor, name string, axis int, present *graph
 
 func (b *Build) normalize(x, gain, bias *graph.Tensor, name string, axis int, present *graph.Tensor) *graph.Tensor {
 	channels := x.Dim(axis)
-	b.Buffer(name+".mean", Zeros, channels)
-	b.Buffer(name+".variance", Ones, channels)
-	y, mean, variance := b.Graph.BatchNorm(x, gain, bias, present, axis, normEpsilon)
-	if b.Err() != nil {
-		return x
-	}
+	settled := settled{mean: b.Buffer(name+".mean", Zeros, channels), variance: b.Buffer(name+".variance", Ones, channels)}
 	places := 1.0
 	for _, d := range x.Shape() {
 		places *= float64(d)
 	}
 	places /= float64(channels)
+	if places < 2*fewPlaces {
+		return b.normalizeFew(x, gain, bias, settled, name, axis, present, places)
+	}
+	y, mean, variance := b.Graph.BatchNorm(x, gain, bias, present, axis, normEpsilon)
+	if b.Err() != nil {
+		return x
+	}
 	if present == nil {
 		variance = b.Scale(variance, places/max(places-1, 1))
 	} else {
-		each := places
-		for _, d := range present.Shape() {
-			each /= float64(d)
-		}
-		count := b.Scale(b.Sum(present), each)
+		count := b.present(present, places)
 		variance = b.Mul(variance, b.Div(count, b.AtLeast(b.Shift(count, -1), 1)))
 	}
 	b.stats = append(b.stats, statistic{name: name, mean: mean, variance: variance})
 	return y
+}
+
+// present counts the places that are there, of so many.
+func (b *Build) present(present *graph.Tensor, places float64) *graph.Tensor {
+	for _, d := range present.Shape() {
+		places /= float64(d)
+	}
+	return b.Scale(b.Sum(present), places)
+}
+
+// settled are running statistics as inputs of a training graph.
+type settled struct{ mean, variance *graph.Tensor }
+
+// normalizeFew normalises where there may be fewer than fewPlaces places: those that are missing are made up for by the
+// running statistics, so that
+//
+//	m = (n μ + k μ') / (n+k),  v = (n (σ² + (μ-m)²) + k (σ'² + (μ'-m)²)) / (n+k),  k = max(fewPlaces - n, 0)
+//
+// take the place of the mean μ and variance σ² of n places, with μ', σ'² the running ones, through which no gradient flows.
+// From fewPlaces on that is batch normalisation as it is. The idea is that of batch renormalisation (Ioffe, NeurIPS 2017):
+// training must see nearly what inference will. Of one place σ² is 0: by itself it would always be normalised to 0, while
+// its running variance fell to 0 and inference divided by that.
+func (b *Build) normalizeFew(x, gain, bias *graph.Tensor, old settled, name string, axis int, present *graph.Tensor, places float64) *graph.Tensor {
+	if axis < 0 {
+		axis += x.Rank()
+	}
+	var axes []int
+	stat := make([]int, x.Rank())
+	for i := range stat {
+		stat[i] = 1
+		if i != axis {
+			axes = append(axes, i)
+		}
+	}
+	channels := x.Dim(axis)
+	stat[axis] = channels
+	n, counted := b.Scalar(places), x
+	if present != nil {
+		n, counted = b.present(present, places), b.Mul(x, present)
+	}
+	all := b.AtLeast(n, fewPlaces)
+	share, rest := b.Div(n, all), b.Div(b.Sub(all, n), all)
+	square := func(x *graph.Tensor) *graph.Tensor { return b.Mul(x, x) }
+	mean := b.Div(b.Sum(counted, axes...), n)
+	apart := b.Sub(x, mean)
+	if present != nil {
+		apart = b.Mul(apart, present)
+	}
+	variance := b.Div(b.Sum(square(apart), axes...), n)
+	before := b.Reshape(old.mean, stat...)
+	m := b.Add(b.Mul(share, mean), b.Mul(rest, before))
+	v := b.Add(b.Mul(share, b.Add(variance, square(b.Sub(mean, m)))),
+		b.Mul(rest, b.Add(b.Reshape(old.variance, stat...), square(b.Sub(before, m)))))
+	y := b.Div(b.Sub(x, m), b.Sqrt(b.Shift(v, normEpsilon)))
+	b.stats = append(b.stats, statistic{name: name, mean: b.Reshape(b.Detach(m), channels),
+		variance: b.Reshape(b.Mul(b.Detach(v), b.Div(all, b.Shift(all, -1))), channels)})
+	return b.Add(b.Mul(y, b.Reshape(gain, stat...)), b.Reshape(bias, stat...))
 }
 
 // running returns the slope and offset that a normalisation comes down to with its running statistics.
@@ -94,11 +151,19 @@ func (b *Build) running(name string, channels int) (slope []float64, offset []fl
 }
 
 // Statistics makes what the batch normalisations have measured outputs of a training graph and returns their names by that
-// of the buffer, which each step should move towards them by NormMomentum. The variance is the unbiased one.
+// of the buffer, which each step should move towards them by NormMomentum. The variance is the unbiased one. Of a
+// normalisation that was traced several times, over the sequences of several domains, the last one counts.
 func (b *Build) Statistics() map[string]string {
 	names := map[string]string{}
+	last := map[string]*statistic{}
+	for i := range b.stats {
+		last[b.stats[i].name] = &b.stats[i]
+	}
 	for i := range b.stats {
 		s := &b.stats[i]
+		if last[s.name] != s {
+			continue
+		}
 		mean, variance := "batch."+s.name+".mean", "batch."+s.name+".variance"
 		names[s.name+".mean"], names[s.name+".variance"] = mean, variance
 		if !s.declared {
