@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -22,8 +21,7 @@ import (
 type trainCompareOptions struct {
 	data, format, out string
 	plan              compare.Plan
-	hold              string
-	teacherNetwork    string
+	networks          networkOptions
 	plot              string
 	folds             []string
 	makeFolds         int
@@ -81,41 +79,13 @@ results of other settings may stand in the same file.`,
 	f.Float64Var(&o.plan.Choose, "choose", 0, "share of the pairs to hold out and choose the epoch by; 0 keeps the last epoch")
 	f.IntVar(&o.plan.Options.Epochs, "epochs", 40, "passes over the data in each stage of a method")
 	f.Float64Var(&o.plan.Options.Rate, "rate", 1e-3, "highest learning rate")
-	f.StringVar(&o.plan.Options.Network.Kind, "network", "tcn", "network: "+strings.Join(method.NetworkKinds(), ", "))
-	f.IntVar(&o.plan.Options.Network.Channels, "channels", 0, "channels of the network (default 32 for a TCN, 256 for c2f)")
-	f.IntVar(&o.plan.Options.Network.Layers, "layers", 0, "layers of a TCN (default 6)")
-	f.IntSliceVar(&o.plan.Options.Network.Lags, "lags", nil, "how many frames late the heads of a causal network judge, ascending")
-	f.StringVar(&o.teacherNetwork, "teacher-network", "", "network of the teacher (default: the student's), of the student's size if both are TCNs")
-	f.StringVar(&o.hold, "hold", "0", "frames for which a student's label must last to count, or auto")
+	o.networks.flags(f)
 	f.IntVar(&o.plan.Workers, "workers", 1, "folds and seeds that are at work at once")
 	f.StringVar(&o.out, "out", "", "file of results, gone on from if it is there")
 	f.StringVar(&o.plot, "plot", "", "draw the table and its curves to this .png or .svg file")
 	f.StringVar(&o.onnxruntime, "onnxruntime", "", "ONNX Runtime's library (default: found)")
 	f.BoolVar(&o.json, "json", false, "print JSON")
 	return cmd
-}
-
-// networks reads --hold and --teacher-network.
-func (o *trainCompareOptions) networks() error {
-	if o.plan.Hold = compare.HoldAuto; o.hold != "auto" {
-		n, err := strconv.Atoi(o.hold)
-		if err != nil || n < 0 {
-			return usagef("--hold is %q, expected a number of frames or auto", o.hold)
-		}
-		o.plan.Hold = n
-	}
-	if o.teacherNetwork == "" {
-		return nil
-	}
-	student := o.plan.Options.Network
-	o.plan.TeacherNetwork = method.Network{Kind: o.teacherNetwork}
-	if (student.Kind == "c2f") == (o.teacherNetwork == "c2f") {
-		o.plan.TeacherNetwork.Channels, o.plan.TeacherNetwork.Layers = student.Channels, student.Layers
-	}
-	if o.teacherNetwork == student.Kind {
-		o.plan.TeacherNetwork.Lags = student.Lags
-	}
-	return nil
 }
 
 func (o trainCompareOptions) run(cmd *cobra.Command) (err error) {
@@ -131,7 +101,8 @@ func (o trainCompareOptions) run(cmd *cobra.Command) (err error) {
 	if o.plan.FirstSeed == 0 {
 		return usagef("--first-seed is 0, expected at least 1")
 	}
-	if err := o.networks(); err != nil {
+	o.plan.Options.Network, o.plan.TeacherNetwork = o.networks.networks()
+	if o.plan.Hold, err = o.networks.holdFrames(); err != nil {
 		return err
 	}
 	if err := o.plan.Check(); err != nil {
@@ -160,6 +131,9 @@ func (o trainCompareOptions) run(cmd *cobra.Command) (err error) {
 	progress := newComparisonProgress(cmd.ErrOrStderr(), time.Now)
 	table, err := compare.Run(ctx, set, o.plan, store, progress.report)
 	progress.wait()
+	if err != nil && o.out != "" {
+		err = keepStopped(err, o.out+".last-good.checkpoint")
+	}
 	if err != nil {
 		return err
 	}
@@ -189,17 +163,8 @@ func (o *trainCompareOptions) next() string {
 			}
 		}
 	}
-	words := []string{"tandem train run --data", shellWord(o.data), "--method", name, "--out", "student"}
-	if n := o.plan.Options.Network; n.Kind != "tcn" {
-		words = append(words, "--network", n.Kind)
-		if len(n.Lags) > 0 {
-			words = append(words, "--lags", strings.ReplaceAll(strings.Trim(fmt.Sprint(n.Lags), "[]"), " ", ","))
-		}
-	}
-	if o.teacherNetwork != "" {
-		words = append(words, "--teacher-network", o.teacherNetwork)
-	}
-	return strings.Join(words, " ")
+	words := append([]string{"tandem train run --data", shellWord(o.data), "--method", name}, o.networks.words()...)
+	return strings.Join(append(words, "--out student"), " ")
 }
 
 // shellWord quotes what a shell would take apart.

@@ -14,8 +14,8 @@ import (
 // network on the exo side of held-out training takes, 4 to 5 frames of a median of 12 were best on F1@50.
 const HoldAuto = -1
 
-// held returns the label hold in frames. labels are the teacher's, never those of the ego side.
-func (p Plan) held(labels []method.Labelled) int {
+// holdFrames returns the label hold. labels are the teacher's, never those of the ego side.
+func (p Plan) holdFrames(labels []method.Labelled) int {
 	if p.Hold != HoldAuto {
 		return p.Hold
 	}
@@ -32,12 +32,24 @@ func (p Plan) held(labels []method.Labelled) int {
 	return max(1, lengths[len(lengths)/2]/3)
 }
 
+// held is a take's labels after the hold.
+func held(classes []int, frames int) []int {
+	if frames <= 1 {
+		return classes
+	}
+	return segment.Hold(classes, frames)
+}
+
 // score judges takes and compares with their labels, after the hold.
 func score(m *method.Model, takes []method.Labelled, hold int) (tas.Scores, error) {
 	if hold <= 1 {
 		return m.Score(takes)
 	}
-	predictions, err := m.PredictAll(takes)
+	sequences := make([]method.Sequence, len(takes))
+	for i, l := range takes {
+		sequences[i] = l.Sequence
+	}
+	predictions, err := m.Judge(sequences)
 	if err != nil {
 		return tas.Scores{}, err
 	}
@@ -47,7 +59,7 @@ func score(m *method.Model, takes []method.Labelled, hold int) (tas.Scores, erro
 		if v.GT, err = m.Labels.Decode(l.Classes); err != nil {
 			return tas.Scores{}, err
 		}
-		if v.Pred, err = m.Labels.Decode(segment.Hold(predictions[i].Classes, hold)); err != nil {
+		if v.Pred, err = m.Labels.Decode(held(predictions[i].Classes, hold)); err != nil {
 			return tas.Scores{}, err
 		}
 		videos[i] = v

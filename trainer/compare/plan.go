@@ -153,6 +153,13 @@ func (p Plan) teacherNetwork() method.Network {
 // apart tells whether teacher and student are of different networks.
 func (p Plan) apart() bool { return !reflect.DeepEqual(p.teacherNetwork(), p.Options.Network) }
 
+// revision of the methods: it is raised when a change of theirs gives other weights with the same options.
+const revision = 1
+
+// told are the options that stand in a recipe under other names, or on which results don't depend.
+var told = []string{"Network", "Teacher", "Seed", "Epochs", "Batch", "Rate", "Decay", "Smooth", "Temperature", "Penalty",
+	"AdapterChannels", "AdapterLayers", "Offset", "Session", "Progress"}
+
 // recipe tells results of different options apart.
 func (p Plan) recipe() string {
 	o := p.Options
@@ -161,6 +168,14 @@ func (p Plan) recipe() string {
 		n.Dropout, n.Lags, o.Epochs, o.Batch, o.Rate, o.Decay, o.Smooth, o.Temperature, o.Penalty, o.AdapterChannels, o.AdapterLayers,
 		o.Offset, p.Choose)
 	// What came later stands here only where it is used, so that older results stay valid.
+	if revision > 1 {
+		r += fmt.Sprintf(" rev%d", revision)
+	}
+	for v, i := reflect.ValueOf(o), 0; i < v.NumField(); i++ {
+		if name := v.Type().Field(i).Name; !slices.Contains(told, name) && !v.Field(i).IsZero() {
+			r += fmt.Sprintf(" %s=%v", name, v.Field(i))
+		}
+	}
 	if p.apart() {
 		t := p.TeacherNetwork
 		r += fmt.Sprintf(" teacher=%s c%d l%d d%g lags%v", t.Kind, t.Channels, t.Layers, t.Dropout, t.Lags)

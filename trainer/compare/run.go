@@ -163,7 +163,7 @@ func (u *unit) prepare(ctx context.Context, name string) error {
 			return err
 		}
 		u.base = method.Problem{Labels: u.data.set.Labels, Background: u.data.set.Background, Exo: exo}
-		u.hold = u.plan.held(exo)
+		u.hold = u.plan.holdFrames(exo)
 	}
 	model, network := &u.teacher, u.plan.teacherNetwork()
 	if u.ownTeacher(name) {
@@ -184,14 +184,11 @@ func (u *unit) prepare(ctx context.Context, name string) error {
 }
 
 func (u *unit) measure(ctx context.Context, c cell, result *Result) error {
-	exo, err := u.data.labelledExo(ctx, u.fold.Test)
-	if errors.Is(err, dataset.ErrNoLabels) && c.method != Teacher {
-		err = nil // of the ego side alone
-	}
-	if err != nil {
-		return err
-	}
 	if c.method == Teacher {
+		exo, err := u.data.labelledExo(ctx, u.fold.Test)
+		if err != nil {
+			return err
+		}
 		result.Scores, err = u.teacher.Score(exo)
 		return err
 	}
@@ -207,27 +204,15 @@ func (u *unit) measure(ctx context.Context, c cell, result *Result) error {
 	if err != nil {
 		return err
 	}
-	right, err := dataset.NewOracle(dataset.Evaluation)
-	if err != nil {
-		return err
-	}
-	test, err := u.data.labelledEgo(ctx, u.fold.Test, right)
-	if err != nil {
-		return err
-	}
 	if len(student.Offsets) > 0 {
 		result.OffsetError = u.offsetError(student.Offsets, c)
 	}
-	result.Hold = u.hold
-	if len(exo) > 0 && exo[0].Dim == student.Dim() {
-		retained, err := score(student, exo, u.hold)
-		if err != nil {
-			return fmt.Errorf("on the exo side: %w", err)
-		}
-		result.Exo = &retained
+	test, err := u.test(ctx, student)
+	if err != nil {
+		return err
 	}
-	result.Scores, err = score(student, test, u.hold)
-	return err
+	result.Scores, result.Exo, result.Hold = test.Ego, test.Exo, u.hold
+	return nil
 }
 
 // problem is what a method is given: of a blind data set, unless it learns from ego labels.

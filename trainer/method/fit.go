@@ -57,7 +57,7 @@ func (o Options) fit(ctx context.Context, j job) (err error) {
 		hooks.Progress = func(p train.Progress) { o.Progress(Progress{j.stage, p.Epoch, p.Epochs, p.Loss}) }
 	}
 	if _, err := train.Fit(ctx, t, pieces, o.schedule(len(pieces)), hooks); err != nil {
-		return fmt.Errorf("%s: %w", j.stage, err)
+		return fmt.Errorf("%s: %w", j.stage, stopped(j.stage, j.params, err))
 	}
 	return nil
 }

@@ -2,26 +2,22 @@ package method
 
 import (
 	"errors"
-	"fmt"
 )
 
-// PredictAll judges each frame of takes as Predict does. It looks at the labels only to see whether they fit.
-func (m *Model) PredictAll(takes []Labelled) (_ []Prediction, err error) {
+// Judge predicts each of several sequences as Predict does, in one session.
+func (m *Model) Judge(list []Sequence) (_ []Prediction, err error) {
 	p, err := m.open()
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
-	list := make([]Prediction, len(takes))
-	for i, l := range takes {
-		if err := l.check(m.Dim(), m.Labels.Len()); err != nil {
-			return nil, fmt.Errorf("score: %w", err)
-		}
-		if list[i], err = p.predict(l.Sequence); err != nil {
-			return nil, fmt.Errorf("score: %w", err)
+	out := make([]Prediction, len(list))
+	for i, s := range list {
+		if out[i], err = p.predict(s); err != nil {
+			return nil, err
 		}
 	}
-	return list, nil
+	return out, nil
 }
 
 // Check returns an error that names what is wrong with the network's description, whatever it reads.
