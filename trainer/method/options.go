@@ -21,11 +21,14 @@ type Options struct {
 	Rate   float64 // highest learning rate, default 1e-3
 	Decay  float64 // decoupled weight decay, default 0
 	Clip   float64 // largest norm of a gradient, default 5
+	// EMA is the decay of the moving average of the weights, a step, which is what is kept (Polyak & Juditsky, SIAM J. Control
+	// Optim. 1992, in its exponential form), default 0.99; negative keeps the last weights.
+	EMA float64
 
 	// Smooth is the weight of the smoothing loss of MS-TCN (Farha & Gall, CVPR 2019, section 3.3) in training on labels and
 	// in tandem, default 0.15; negative means none.
 	Smooth float64
-	// Temperature of tandem's divergence, default 2.
+	// Temperature of tandem's divergence, default 1.
 	Temperature float64
 	// Penalty weighs the distance of the two domains in coral and mmd, default 1.
 	Penalty float64
@@ -53,9 +56,11 @@ func (o Options) defaults() Options {
 	}
 	set(&o.Rate, 1e-3)
 	set(&o.Clip, 5)
+	set(&o.EMA, 0.99)
+	o.EMA = max(o.EMA, 0)
 	set(&o.Smooth, 0.15)
 	o.Smooth = max(o.Smooth, 0)
-	set(&o.Temperature, 2)
+	set(&o.Temperature, 1)
 	set(&o.Penalty, 1)
 	for _, d := range []struct {
 		v *int
@@ -74,6 +79,8 @@ func (o Options) check() error {
 		return fmt.Errorf("%d epochs in batches of %d, expected at least 1 of each", o.Epochs, o.Batch)
 	case !(o.Rate > 0) || !(o.Clip > 0) || !(o.Decay >= 0):
 		return fmt.Errorf("learning rate %g, clip %g, decay %g; expected rate and clip > 0, decay >= 0", o.Rate, o.Clip, o.Decay)
+	case !(o.EMA < 1):
+		return fmt.Errorf("a moving average with decay %g, expected less than 1", o.EMA)
 	case !(o.Temperature > 0) || !(o.Penalty >= 0):
 		return fmt.Errorf("temperature %g, penalty %g; expected a temperature > 0 and a penalty >= 0", o.Temperature, o.Penalty)
 	}
@@ -86,6 +93,6 @@ func (o Options) trainer() train.Config {
 
 func (o Options) schedule(samples int) train.FitConfig {
 	perEpoch := (samples + o.Batch - 1) / o.Batch
-	return train.FitConfig{Epochs: o.Epochs, Batch: o.Batch, Seed: o.Seed, Rate: o.Rate, Floor: o.Rate / 100,
+	return train.FitConfig{Epochs: o.Epochs, Batch: o.Batch, Seed: o.Seed, Rate: o.Rate, Floor: o.Rate / 100, EMA: o.EMA,
 		Warmup: min(20, perEpoch*o.Epochs/10)}
 }

@@ -9,23 +9,26 @@ import (
 	"tandem/learn/nn"
 )
 
-// tandem is our method. It differs from tas in four ways:
+// tandem is our method. It differs from tas in five ways:
 //
 //   - the loss is the Kullback–Leibler divergence at a temperature T (Hinton, Vinyals & Dean, arXiv 1503.02531, section 2),
 //     on every output of the network, with the smoothing loss of MS-TCN (Farha & Gall, CVPR 2019, section 3.3):
-//     L = mean over s, t of w_t T² KL(q'_t ‖ softmax(student_s(ego)_t / T)) + 0.15 smoothing; default T = 2
+//     L = mean over s, t of w_t T² KL(q'_t ‖ softmax(student_s(ego)_t / T)) + 0.15 smoothing; default T = 1
 //   - a frame counts by the teacher's confidence, w_t = ½ + ½ (1 - H(q_t) / log K): where it wavers, between actions, it
 //     teaches half;
 //   - each pair's offset is estimated before the loss from novelty curves (sync/offset), and once more by the agreement of
 //     a first student, trained for a quarter of the epochs, with the teacher; default band ±20 frames;
-//   - q' is the teacher's distribution averaged over the posterior of what is left of the offset, peaked at the estimate.
+//   - q' is the teacher's distribution averaged over the posterior of what is left of the offset, peaked at the estimate;
+//   - the student is the teacher behind an adapter that has been regressed to the exo features of the estimated instant, as in
+//     feature, and both are trained on. So the whole of the teacher is of use where ego features have another width too.
 //
-// A student of the teacher's shape starts as it, the second one again.
+// The learning rate is twice Options.Rate: soft targets allow it.
 func tandem() Method {
 	return Method{
 		Name: "tandem", Summary: "divergence at a temperature after estimating each pair's offset",
 		Source: "this project; Hinton et al., arXiv 1503.02531, section 2",
 		train: func(ctx context.Context, p Problem, teacher *Model, o Options) (*Model, error) {
+			o.Rate *= 2
 			lessons, choose, err := p.lessons(teacher)
 			if err != nil {
 				return nil, err
@@ -39,17 +42,21 @@ func tandem() Method {
 			if err != nil {
 				return nil, err
 			}
-			round := func(stage string, epochs int) (*Model, error) {
+			round := func(stage string, epochs int, adapt bool) (*Model, error) {
+				lessons, choose := aligned(lessons, offsets, k), aligned(choose, held, k)
 				s, params, err := o.student(teacher, p.Pairs)
+				if err == nil && adapt {
+					s, params, err = o.behindAdapter(ctx, p, teacher, lessons, choose)
+				}
 				if err != nil {
 					return nil, err
 				}
 				o := o
 				o.Epochs = epochs
-				err = o.distil(ctx, stage, teacher, s, params, aligned(lessons, offsets, k), aligned(choose, held, k))
+				err = o.distil(ctx, stage, teacher, s, params, lessons, choose)
 				return o.model(p, s, params), err
 			}
-			scout, err := round("alignment", max(1, o.Epochs/4))
+			scout, err := round("alignment", max(1, o.Epochs/4), false)
 			if err != nil {
 				return nil, err
 			}
@@ -59,7 +66,7 @@ func tandem() Method {
 			if held, err = o.realign(scout, choose, held, k); err != nil {
 				return nil, err
 			}
-			student, err := round("tandem", o.Epochs)
+			student, err := round("tandem", o.Epochs, true)
 			if err != nil {
 				return nil, err
 			}
@@ -74,6 +81,16 @@ func aligned(lessons []lesson, offsets []Offset, k int) []lesson {
 	out := make([]lesson, len(lessons))
 	for i, l := range lessons {
 		out[i] = lesson{pair: l.pair}
+		out[i].pair.Exo = make([]Sequence, len(l.pair.Exo))
+		for j, x := range l.pair.Exo {
+			seen := make([]float32, len(l.weights))
+			for t := range seen {
+				seen[t] = x.weight(t)
+			}
+			y := x
+			y.Features, y.Weights = offsets[i].shift(x.Features, seen, x.Dim)
+			out[i].pair.Exo[j] = y
+		}
 		partner := make([]float32, len(l.weights)) // of the exo side alone: the ego frames' weights don't move
 		for t := range partner {
 			for _, x := range l.pair.Exo {
@@ -128,4 +145,22 @@ func confidence(probs []float32, k int) []float32 {
 		out[t] = float32(max(0, 1-h/math.Log(float64(k))))
 	}
 	return out
+}
+
+// behindAdapter returns a student that reads ego features through an adapter, which has been regressed to the exo features,
+// and is the teacher behind it.
+func (o Options) behindAdapter(ctx context.Context, p Problem, teacher *Model, lessons, choose []lesson) (*segmenter, *nn.Params, error) {
+	a, adapter, err := o.adapt(ctx, teacher, lessons, choose)
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := o.Network.segmenter(teacher.Dim(), teacher.Labels.Len())
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := o.join(p, a, adapter, s, teacher.Params)
+	if err != nil {
+		return nil, nil, err
+	}
+	return m.net, m.Params, nil
 }
