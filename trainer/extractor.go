@@ -1,13 +1,32 @@
 package trainer
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
 	"tandem/learn/net"
 	"tandem/runtime/bundle"
+	"tandem/trainer/backbone"
 )
 
-// DefaultExtractor returns the fixed filter bank that a line starts with: no training, no downloads, the same features on
-// every machine. A user's own backbone replaces it by its ONNX file and its input contract.
+// FilterBank names the untrained extractor in a configuration.
+const FilterBank = "filterbank"
+
+// DefaultExtractor returns the extractor that a line starts with, backbone.Default. A user's own one replaces it by its ONNX
+// file and its input contract (OpenExtractor).
 func DefaultExtractor() (Extractor, error) {
+	b, err := backbone.Default()
+	if err != nil {
+		return Extractor{}, err
+	}
+	return Extractor{ONNX: b.ONNX, Contract: b.Contract}, nil
+}
+
+// FilterBankExtractor returns the fixed filter bank: no training, the same features on every machine.
+func FilterBankExtractor() (Extractor, error) {
 	f := net.DefaultFilterBank()
 	onnx, err := f.Model()
 	if err != nil {
@@ -23,4 +42,36 @@ func DefaultExtractor() (Extractor, error) {
 		},
 		Output: net.Features, Dim: f.Size(),
 	}}, nil
+}
+
+// OpenExtractor returns the extractor that a configuration names: the default one (empty), FilterBank, or one in a
+// directory, which is a bundle or what `tandem train extractor` wrote. rateHz is a bundle's, otherwise 0.
+func OpenExtractor(name string) (ex Extractor, rateHz float64, err error) {
+	switch {
+	case name == "":
+		ex, err = DefaultExtractor()
+		return ex, 0, err
+	case name == FilterBank:
+		ex, err = FilterBankExtractor()
+		return ex, 0, err
+	case backbone.Is(name):
+		b, err := backbone.Read(name)
+		if err != nil {
+			return ex, 0, err
+		}
+		return Extractor{ONNX: b.ONNX, Contract: b.Contract}, 0, nil
+	}
+	if _, err := os.Stat(filepath.Join(name, bundle.ManifestFile)); errors.Is(err, fs.ErrNotExist) {
+		return ex, 0, fmt.Errorf("extractor %s: neither %s nor a directory with %s (tandem train extractor) or %s (a bundle)",
+			name, FilterBank, backbone.File, bundle.ManifestFile)
+	}
+	b, err := bundle.Read(name)
+	if err != nil {
+		return ex, 0, err
+	}
+	ex.Contract = b.Extractor
+	if ex.ONNX, err = os.ReadFile(filepath.Join(b.Path, b.Extractor.Name)); err != nil {
+		return ex, 0, fmt.Errorf("extractor of %s: %w", b.Release, err)
+	}
+	return ex, b.RateHz, nil
 }

@@ -139,10 +139,9 @@ func (r Recording) Load(ctx context.Context, ex *feature.Extractor, rate float64
 	}
 	t := LabelledTake{Sequence: s, Classes: make([]int, s.Len())}
 	n := int64(len(all))
-	// Half a second of video beyond the last label is a camera that stopped late; more is another video's labels.
-	slack := int64(max(r.FPS, 30) / 2)
+	slack := r.slack()
 	for i := range t.Classes {
-		at := r.labelAt(s, i)
+		at := r.label(s.Times[i], s.Frames[i])
 		if n == 0 || at < -slack || at >= n+slack {
 			return LabelledTake{}, fmt.Errorf("%s: frame %d of %s lies at label %d of %d: the labels are not of this video",
 				r.Take, s.Frames[i], r.Video, at, n)
@@ -157,12 +156,16 @@ func (r Recording) Load(ctx context.Context, ex *feature.Extractor, rate float64
 	return t, nil
 }
 
-// labelAt returns the number of the label that holds for sample i.
-func (r Recording) labelAt(s *Sequence, i int) int64 {
+// slack is how many labels a video may be longer: half a second beyond the last label is a camera that stopped late; more
+// is another video's labels.
+func (r Recording) slack() int64 { return int64(max(r.FPS, 30) / 2) }
+
+// label returns the number of the label that holds for the video's frame of that time and number.
+func (r Recording) label(time, frame int64) int64 {
 	if r.FPS == 0 {
-		return s.Frames[i]
+		return frame
 	}
-	return int64(math.Floor(float64(s.Times[i]-r.Start) / 1e9 * r.FPS))
+	return int64(math.Floor(float64(time-r.Start) / 1e9 * r.FPS))
 }
 
 // stride returns the greatest distance between successive frame numbers.

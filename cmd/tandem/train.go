@@ -22,6 +22,6 @@ With --method it trains one method, as "tandem train run" does, whose help says 
 		},
 	}
 	o.flags(cmd.Flags())
-	cmd.AddCommand(newTrainImport(), newTrainRun(), newTrainCompare())
+	cmd.AddCommand(newTrainImport(), newTrainRun(), newTrainCompare(), newTrainExtractor())
 	return cmd
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"tandem/runtime/bundle"
 	"tandem/runtime/feature"
 	"tandem/runtime/ort"
 	"tandem/trainer"
@@ -70,7 +69,7 @@ docs/datasets.md describes the layouts.`,
 	f.StringSliceVar(&o.set.Background, "background", nil, "labels that mean that nothing is done (default: background, if there is such a label)")
 	f.IntVar(&o.set.Folds, "folds", 0, "make so many folds of a data set that comes with none")
 	f.StringArrayVar(&o.set.Scenarios, "scenario", nil, "of Ego-Exo4D: only this scenario; may be repeated")
-	f.StringVar(&o.extractor, "extractor", "", "bundle whose extractor makes features of videos (default: the built-in filter bank)")
+	f.StringVar(&o.extractor, "extractor", "", "what makes features of videos: a directory that 'tandem train extractor' wrote, a bundle, or filterbank (default: the built-in extractor)")
 	f.StringVar(&o.clock, "clock", "", "of simulated takes: match frames by the devices' stamps or by the truth (default: stamps)")
 	f.IntVar(&o.threads, "threads", 1, "threads of the extractor")
 	f.StringVar(&o.onnxruntime, "onnxruntime", "", "ONNX Runtime's library (default: found)")
@@ -156,31 +155,22 @@ func (o *trainImportOptions) work(ctx context.Context, set *dataset.Dataset, bar
 	return written.Summary(), nil
 }
 
-// openExtractor opens the extractor of a bundle, or the built-in one, and takes its rate where none was asked for.
+// openExtractor opens the extractor that was named, or the built-in one, and takes a bundle's rate where none was asked for.
 func (o *trainImportOptions) openExtractor() error {
 	if err := ort.Init(o.onnxruntime); err != nil {
 		return err
 	}
-	opts := ort.Options{Threads: o.threads}
-	rate := float64(defaultExtractRate)
-	var err error
-	if o.extractor != "" {
-		b, readErr := bundle.Read(o.extractor)
-		if readErr != nil {
-			return readErr
-		}
-		rate = b.RateHz
-		o.set.Extractor, err = feature.Open(b, opts)
-	} else {
-		ex, defaultErr := trainer.DefaultExtractor()
-		if defaultErr != nil {
-			return defaultErr
-		}
-		o.set.Extractor, err = feature.New(ex.ONNX, ex.Contract, opts)
+	ex, rate, err := trainer.OpenExtractor(o.extractor)
+	if err != nil {
+		return err
+	}
+	if rate == 0 {
+		rate = defaultExtractRate
 	}
 	if o.set.RateHz == 0 {
 		o.set.RateHz = rate
 	}
+	o.set.Extractor, err = feature.New(ex.ONNX, ex.Contract, ort.Options{Threads: o.threads})
 	return err
 }
 

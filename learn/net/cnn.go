@@ -10,7 +10,9 @@ import (
 
 // DepthwiseCNN is an image extractor that is trained: a convolution of stride 2, then blocks of a depthwise 3x3 and a 1x1
 // convolution, each with batch normalisation and ReLU, the mean over all pixels and a linear layer (Howard et al.,
-// MobileNets, arXiv 1704.04861, table 1, in small). The input is RGB in NCHW order, standardised by about the mean and the
+// MobileNets, arXiv 1704.04861, table 1, in small). With a Grid, a 1x1 convolution with normalisation and ReLU brings the
+// last maps to Out/Grid² ones, and their means over each of Grid by Grid cells are the features, which then tell where in
+// the picture something is, and are not negative. The input is RGB in NCHW order, standardised by about the mean and the
 // deviation of natural images, as FilterBank's.
 type DepthwiseCNN struct {
 	Width  int        `json:"width"`  // of the image in pixels, at least MinSide
@@ -18,6 +20,8 @@ type DepthwiseCNN struct {
 	Stem   int        `json:"stem"`   // channels of the first convolution
 	Blocks []CNNBlock `json:"blocks"`
 	Out    int        `json:"out"` // features
+	// Grid is the number of cells a side that the last maps are averaged over; 0 is the mean of all pixels and a linear layer.
+	Grid int `json:"grid,omitempty"`
 }
 
 // CNNBlock is a depthwise separable convolution.
@@ -44,7 +48,24 @@ func (c DepthwiseCNN) Check() error {
 			return fmt.Errorf("cnn: block %d has %d channels and stride %d, expected at least 1 and a stride of 1 or 2", i, k.Channels, k.Stride)
 		}
 	}
+	if c.Grid == 0 {
+		return nil
+	}
+	w, h := c.last()
+	if c.Grid < 1 || c.Grid > min(w, h) || c.Out%(c.Grid*c.Grid) != 0 {
+		return fmt.Errorf("cnn: a grid of %d for last maps of %dx%d and %d features, expected 1 to %d and a multiple of its square as features",
+			c.Grid, w, h, c.Out, min(w, h))
+	}
 	return nil
+}
+
+// last returns the size of the last maps.
+func (c DepthwiseCNN) last() (w, h int) {
+	w, h = (c.Width+1)/2, (c.Height+1)/2
+	for _, k := range c.Blocks {
+		w, h = (w+k.Stride-1)/k.Stride, (h+k.Stride-1)/k.Stride
+	}
+	return w, h
 }
 
 // NewParams returns the network's parameters, initialised from the seed; with classes > 0 those of the head that Classify
@@ -88,13 +109,29 @@ func (c DepthwiseCNN) Forward(b *nn.Build, x, present *graph.Tensor) *graph.Tens
 		im = im.ConvNorm(name+".depth", in, kernel, graph.Conv2DSpec{Stride: k.Stride, Pad: pad, Groups: in}).Relu()
 		im = im.ConvNorm(name+".point", k.Channels, 1, graph.Conv2DSpec{}).Relu()
 	}
-	return b.Linear(im.Pool(), "features", c.Out)
+	if c.Grid == 0 {
+		return b.Linear(im.Pool(), "features", c.Out)
+	}
+	im = im.ConvNorm("maps", c.Out/(c.Grid*c.Grid), 1, graph.Conv2DSpec{}).Relu()
+	return im.Grid(c.Grid)
 }
 
 // Infer returns the extractor: Image [N, 3, Height, Width] float32 with any N to Features [N, Out].
 func (c DepthwiseCNN) Infer(p *nn.Params) ([]byte, error) {
 	b := nn.NewInfer(p)
 	b.Output(Features, c.Forward(b, b.Input(Image, b.Float(), b.Dim("N"), imageDepth, c.Height, c.Width), nil))
+	model, err := b.Model()
+	if err != nil {
+		return nil, fmt.Errorf("cnn: %w", err)
+	}
+	return model, nil
+}
+
+// InferClasses returns the network with the head that Classify trained: Image [N, 3, Height, Width] to Logits [N, classes].
+func (c DepthwiseCNN) InferClasses(p *nn.Params, classes int) ([]byte, error) {
+	b := nn.NewInfer(p)
+	y := c.Forward(b, b.Input(Image, b.Float(), b.Dim("N"), imageDepth, c.Height, c.Width), nil)
+	b.Output(Logits, b.Linear(b.Relu(y), "head", classes))
 	model, err := b.Model()
 	if err != nil {
 		return nil, fmt.Errorf("cnn: %w", err)

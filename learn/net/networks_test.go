@@ -32,6 +32,9 @@ const (
 // smallCNN has a block of each kind.
 var smallCNN = net.DepthwiseCNN{Width: 33, Height: 34, Stem: 4, Blocks: []net.CNNBlock{{6, 1}, {8, 2}}, Out: 5}
 
+// gridCNN tells where something is: its last maps, 9 pixels a side, are averaged over four cells.
+var gridCNN = net.DepthwiseCNN{Width: 33, Height: 34, Stem: 4, Blocks: []net.CNNBlock{{6, 1}, {8, 2}}, Out: 12, Grid: 2}
+
 var (
 	smallC2F         = net.C2FTCN{In: inWidth, Classes: classes, Width: 8, Ensemble: []float64{1, 1, 1, 1, 0, 0.5}, Standardized: true}
 	smallTransformer = net.TransformerAdapter{In: inWidth, Out: outWidth, Width: 8, Layers: 2, Heads: 2, Hidden: 12}
@@ -94,7 +97,9 @@ func networks(t testing.TB) []network {
 			loss:  func(b *nn.Build) *graph.Tensor { return smallCNN.Classify(b, classes) },
 			infer: smallCNN.Infer, input: net.Image, width: pixels, lengths: []int{3}, padding: both, classes: classes},
 		network{name: "CNN that regresses", params: must[*nn.Params](t)(smallCNN.NewParams(10, 0)),
-			loss: smallCNN.Regress, infer: smallCNN.Infer, input: net.Image, width: pixels, lengths: []int{3}, padding: both, fields: target(smallCNN.Out)})
+			loss: smallCNN.Regress, infer: smallCNN.Infer, input: net.Image, width: pixels, lengths: []int{3}, padding: both, fields: target(smallCNN.Out)},
+		network{name: "CNN with a grid", params: must[*nn.Params](t)(gridCNN.NewParams(11, 0)),
+			loss: gridCNN.Regress, infer: gridCNN.Infer, input: net.Image, width: pixels, lengths: []int{3}, padding: both, fields: target(gridCNN.Out)})
 	for _, n := range list {
 		// Biases, gains and what starts as zero have something to say, too.
 		for i, v := range random(len(n.params.Weights), 40) {

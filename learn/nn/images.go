@@ -71,3 +71,16 @@ func (im Images) Pool() *graph.Tensor {
 	}
 	return y
 }
+
+// Grid returns the means of the pixels of each of k by k cells of equal area, [N, C·k·k].
+func (im Images) Grid(k int) *graph.Tensor {
+	b, c := im.b, im.Channels()
+	y := b.GridPool(im.x, k, k)
+	if b.Err() != nil {
+		return y
+	}
+	if b.Mode == Train {
+		y = b.Transpose(y, 1, 0, 2, 3)
+	}
+	return b.Reshape(y, y.Dim(0), c*k*k)
+}

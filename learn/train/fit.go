@@ -41,6 +41,10 @@ type Hooks struct {
 	Evaluate func(ctx context.Context, p *nn.Params) (float64, error)
 	// Progress is told after each epoch.
 	Progress func(Progress)
+	// Prepare replaces the samples of a step by what is computed then, and counts the steps from 0: samples that are too large
+	// to be kept, or augmented each time anew, are placeholders until here. It must give the same for the same step, so that
+	// a run that was resumed goes on alike. What it returns is checked at each step, what Fit was given is not.
+	Prepare func(ctx context.Context, step int, batch []Sample) ([]Sample, error)
 }
 
 // Progress tells how far training has come.
@@ -72,8 +76,10 @@ func Fit(ctx context.Context, t *Trainer, samples []Sample, cfg FitConfig, hooks
 	if len(samples) == 0 {
 		return Result{}, errors.New("fit: there are no samples")
 	}
-	if err := t.Check(samples); err != nil {
-		return Result{}, fmt.Errorf("fit: %w", err)
+	if hooks.Prepare == nil {
+		if err := t.Check(samples); err != nil {
+			return Result{}, fmt.Errorf("fit: %w", err)
+		}
 	}
 	f := &fit{t: t, cfg: cfg, hooks: hooks, rate: cfg.Schedule, best: t.params.Clone(), shown: t.params}
 	f.result.Best = math.NaN()
@@ -133,6 +139,9 @@ func (f *fit) run(ctx context.Context, samples []Sample) error {
 		shuffle()
 		var sum float64
 		for batch := range slices.Chunk(order, f.cfg.Batch) {
+			if batch, err = f.prepare(ctx, p.Step, batch); err != nil {
+				return err
+			}
 			p.Rate = f.rate(p.Step, p.Steps)
 			loss, err := f.t.Step(ctx, batch, p.Rate)
 			if err != nil {
@@ -156,6 +165,21 @@ func (f *fit) run(ctx context.Context, samples []Sample) error {
 		}
 	}
 	return nil
+}
+
+// prepare makes the samples of a step, if a hook does.
+func (f *fit) prepare(ctx context.Context, step int, batch []Sample) ([]Sample, error) {
+	if f.hooks.Prepare == nil {
+		return batch, nil
+	}
+	made, err := f.hooks.Prepare(ctx, step, batch)
+	if err == nil {
+		err = f.t.Check(made)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("step %d: %w", step, err)
+	}
+	return made, nil
 }
 
 func (f *fit) outOfPatience() bool { return f.cfg.Patience > 0 && f.stale >= f.cfg.Patience }
