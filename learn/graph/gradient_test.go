@@ -81,6 +81,14 @@ var gradientCases = []gradientCase{
 	unaryCase("relu", false, (*graph.Graph).Relu),
 	unaryCase("at most", false, func(g *graph.Graph, x *graph.Tensor) *graph.Tensor { return g.AtMost(g.Mul(x, x), 1.1) }),
 	unaryCase("at least", false, func(g *graph.Graph, x *graph.Tensor) *graph.Tensor { return g.AtLeast(x, 0.1) }),
+	// Reversed by -1, or twice, gradients are those of what was computed, so that differences can judge them.
+	unaryCase("reverse by -1", false, func(g *graph.Graph, x *graph.Tensor) *graph.Tensor {
+		return g.Exp(g.Reverse(g.Mul(x, x), g.Scalar(-1)))
+	}),
+	unaryCase("reverse twice", false, func(g *graph.Graph, x *graph.Tensor) *graph.Tensor {
+		back := g.Reverse(g.Mul(x, x), g.Const([]float64{2, -0.25, 5}, 3, 1))
+		return g.Exp(g.Reverse(back, g.Const([]float64{0.5, -4, 0.2}, 3, 1)))
+	}),
 	unaryCase("reshape", false, func(g *graph.Graph, x *graph.Tensor) *graph.Tensor { return g.Reshape(x, 2, 1, 6) }),
 	unaryCase("transpose", false, func(g *graph.Graph, x *graph.Tensor) *graph.Tensor {
 		return g.Transpose(g.Reshape(x, 3, 2, 2), 1, 2, 0)

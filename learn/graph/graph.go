@@ -137,6 +137,22 @@ func (g *Graph) Detach(t *Tensor) *Tensor {
 	return g.tensor(t.name, t.dtype, t.shape)
 }
 
+// Reverse returns x, and multiplies the gradient that flows back through it by -strength: the gradient reversal layer of
+// Ganin & Lempitsky (ICML 2015, section 3.2), whose λ strength is. strength broadcasts to x and gets no gradient.
+func (g *Graph) Reverse(x, strength *Tensor) *Tensor {
+	if !g.okFloat("Reverse", x, strength) {
+		return g.dummy(x)
+	}
+	if shape, ok := g.broadcast("Reverse", x.shape, strength.shape); !ok || !slices.Equal(shape, x.shape) {
+		g.failf("Reverse", "a strength of %s for %s", g.ShapeString(strength.shape), g.ShapeString(x.shape))
+		return g.dummy(x)
+	}
+	y := g.tensor(x.name, x.dtype, x.shape)
+	return g.diff("Reverse", y, []*Tensor{x}, func(dy *Tensor) []*Tensor {
+		return []*Tensor{g.Neg(g.Mul(dy, strength))}
+	})
+}
+
 func (g *Graph) claim(op, name string) {
 	if name == "" || g.names[name] {
 		g.failf(op, "the name %q is empty or taken already", name)

@@ -67,6 +67,7 @@ func TestMisuseIsReportedWithShapes(t *testing.T) {
 		{"layer norm", func(g *graph.Graph, x, _ tensor) {
 			g.LayerNorm(x, g.Const([]float64{1, 1}, 2), g.Const([]float64{1, 1}, 2), 1e-5)
 		}, "LayerNorm: input [2 3], gain [2], bias [2]"},
+		{"reverse", func(g *graph.Graph, x, _ tensor) { g.Reverse(x, g.Const([]float64{1, 1}, 2)) }, "Reverse: "},
 		{"batch norm", func(g *graph.Graph, x, _ tensor) {
 			g.BatchNorm(x, g.Const([]float64{1, 1}, 2), g.Const([]float64{1, 1}, 2), nil, 1, 1e-5)
 		}, "BatchNorm: input [2 3], gain [2], bias [2], channels on axis 1"},

@@ -107,9 +107,15 @@ func (c C2FTCN) Standardize(p *nn.Params, mean, std []float32) error {
 // Forward traces the network over x [B, T, In] and returns the logits [B, T, Classes] of the decoder outputs, the finest
 // first, stretched to T.
 func (c C2FTCN) Forward(b *nn.Build, x *graph.Tensor) []*graph.Tensor {
+	scales, _ := c.ForwardHidden(b, x)
+	return scales
+}
+
+// ForwardHidden is Forward and also returns the hidden features [B, T, Width/2] of the finest level, which its head reads.
+func (c C2FTCN) ForwardHidden(b *nn.Build, x *graph.Tensor) (scales []*graph.Tensor, hidden *graph.Tensor) {
 	if err := c.Check(); err != nil {
 		b.Fail(err)
-		return nil
+		return nil, x
 	}
 	if c.Standardized {
 		x = b.Standardize(x, norm)
@@ -123,7 +129,7 @@ func (c C2FTCN) Forward(b *nn.Build, x *graph.Tensor) []*graph.Tensor {
 		levels = append(levels, c.convolve(b, level{pooled, span}, "down"+strconv.Itoa(i+1), width))
 	}
 	at := c.pyramid(b, levels[c2fScales])
-	scales := make([]*graph.Tensor, c2fScales)
+	scales = make([]*graph.Tensor, c2fScales)
 	for i := range scales {
 		skip := levels[c2fScales-1-i]
 		joined := b.Concat(2, skip.x, at.span.Double(at.x, skip.x))
@@ -131,7 +137,7 @@ func (c C2FTCN) Forward(b *nn.Build, x *graph.Tensor) []*graph.Tensor {
 		logits := b.Linear(at.x, "head"+strconv.Itoa(i), c.Classes)
 		scales[c2fScales-1-i] = at.span.Stretch(logits, line, x)
 	}
-	return scales
+	return scales, at.x
 }
 
 // level is a tensor [B, T, C] with its time line.

@@ -91,17 +91,22 @@ func (c TCN) Standardize(p *nn.Params, mean, std []float32) error {
 
 // Forward traces the network over x [B, T, In] and returns the logits [B, T, Classes] of each head in the order of Lags.
 func (c TCN) Forward(b *nn.Build, x *graph.Tensor) []*graph.Tensor {
+	heads, _ := c.ForwardHidden(b, x)
+	return heads
+}
+
+// ForwardHidden is Forward and also returns the hidden features [B, T, Channels] that the heads read.
+func (c TCN) ForwardHidden(b *nn.Build, x *graph.Tensor) (heads []*graph.Tensor, hidden *graph.Tensor) {
 	if err := c.Check(); err != nil {
 		b.Fail(err)
-		return nil
+		return nil, x
 	}
 	x = b.Linear(b.Standardize(x, norm), "in", c.Channels)
 	x = residual(b, x, "layer", c.Layers, !c.Symmetric, c.Dropout)
-	heads := make([]*graph.Tensor, 0, len(c.lags()))
 	for _, lag := range c.lags() {
 		heads = append(heads, b.Linear(x, "head.lag"+strconv.Itoa(lag), c.Classes))
 	}
-	return heads
+	return heads, x
 }
 
 // residual traces layers of a dilated convolution, ReLU, a 1x1 convolution and dropout, each added to its input; the

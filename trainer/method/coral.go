@@ -18,11 +18,11 @@ func coral() Method {
 		Name: "coral", Summary: "unpaired: the logits' covariances drawn together", Source: "Sun & Saenko, ECCV 2016 workshops, section 3",
 		alike: true,
 		train: func(ctx context.Context, p Problem, teacher *Model, o Options) (*Model, error) {
-			return o.adaptDomains(ctx, p, teacher, func(b *nn.Build, exo, ego, w *graph.Tensor) *graph.Tensor {
+			return o.adaptDomains(ctx, p, teacher, o.penalty(func(b *nn.Build, exo, ego, w *graph.Tensor) *graph.Tensor {
 				d := b.Sub(covariance(b, exo, w), covariance(b, ego, w))
 				k := float64(exo.Dim(-1))
 				return b.Scale(b.Sum(b.Mul(d, d)), 1/(4*k*k))
-			})
+			}))
 		},
 	}
 }

@@ -25,6 +25,8 @@ type job struct {
 	loss    train.Loss
 	// evaluate scores parameters, higher is better; nil keeps the last epoch.
 	evaluate func(p *nn.Params) (float64, error)
+	// prepare replaces the samples of a step, of so many; nil leaves them.
+	prepare func(step, steps int, batch []train.Sample) ([]train.Sample, error)
 }
 
 // fit trains until the last epoch and leaves the chosen parameters in j.params.
@@ -53,10 +55,17 @@ func (o Options) fit(ctx context.Context, j job) (err error) {
 	if j.evaluate != nil {
 		hooks.Evaluate = func(_ context.Context, p *nn.Params) (float64, error) { return j.evaluate(p) }
 	}
+	schedule := o.schedule(len(pieces))
+	if j.prepare != nil {
+		steps := schedule.Epochs * ((len(pieces) + schedule.Batch - 1) / schedule.Batch)
+		hooks.Prepare = func(_ context.Context, step int, batch []train.Sample) ([]train.Sample, error) {
+			return j.prepare(step, steps, batch)
+		}
+	}
 	if o.Progress != nil {
 		hooks.Progress = func(p train.Progress) { o.Progress(Progress{j.stage, p.Epoch, p.Epochs, p.Loss}) }
 	}
-	if _, err := train.Fit(ctx, t, pieces, o.schedule(len(pieces)), hooks); err != nil {
+	if _, err := train.Fit(ctx, t, pieces, schedule, hooks); err != nil {
 		return fmt.Errorf("%s: %w", j.stage, stopped(j.stage, j.params, err))
 	}
 	return nil

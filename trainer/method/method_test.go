@@ -154,7 +154,7 @@ func TestEachMethodLearns(t *testing.T) {
 	}
 	near, nearTest := newWorld(3, 6, 0.5), newWorld(4, 3, 0.5)
 	o.Teacher = teacher(t, near, o)
-	for _, name := range []string{"coral", "mmd"} {
+	for _, name := range []string{"coral", "mmd", "dann"} {
 		if got := accuracy(t, train(t, name, near, o), nearTest.ego); got < 80 {
 			t.Errorf("%s has %.1f %% of the frames right", name, got)
 		}
@@ -348,7 +348,7 @@ func TestWidthsMayDifferWhereAMethodAllowsIt(t *testing.T) {
 		m, p := with(t, name, w)
 		_, err := m.Train(t.Context(), p, o)
 		var width *method.WidthError
-		alike := name == "exo-only" || name == "coral" || name == "mmd"
+		alike := name == "exo-only" || name == "coral" || name == "mmd" || name == "dann"
 		if errors.As(err, &width) != alike || (err != nil && !alike) {
 			t.Errorf("%s: %v", name, err)
 		}

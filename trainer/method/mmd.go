@@ -19,7 +19,7 @@ func mmd() Method {
 		Name: "mmd", Summary: "unpaired: the logits' distributions drawn together", Source: "Long et al., ICML 2015, sections 2 and 3",
 		alike: true,
 		train: func(ctx context.Context, p Problem, teacher *Model, o Options) (*Model, error) {
-			return o.adaptDomains(ctx, p, teacher, func(b *nn.Build, exo, ego, w *graph.Tensor) *graph.Tensor {
+			return o.adaptDomains(ctx, p, teacher, o.penalty(func(b *nn.Build, exo, ego, w *graph.Tensor) *graph.Tensor {
 				n := exo.Dim(0)
 				both := b.Concat(0, exo, ego)
 				d := squaredDistances(b, both)
@@ -32,7 +32,7 @@ func mmd() Method {
 					sum = plus(b, weighed(b, k, signed), sum)
 				}
 				return b.Scale(sum, 1.0/5)
-			})
+			}))
 		},
 	}
 }

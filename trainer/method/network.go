@@ -85,25 +85,32 @@ type output struct {
 
 // forward traces the network and returns its outputs. Those of a C2F-TCN are its scales.
 func (s *segmenter) forward(b *nn.Build, x *graph.Tensor) []output {
+	list, _ := s.forwardHidden(b, x)
+	return list
+}
+
+// forwardHidden is forward and also returns the hidden features [B, T, channels] of the finest level.
+func (s *segmenter) forwardHidden(b *nn.Build, x *graph.Tensor) ([]output, *graph.Tensor) {
 	if s.adapter != nil {
 		x = s.adapter.Forward(b, x)
 	}
+	var list []output
 	if s.c2f != nil {
-		var list []output
-		for _, y := range s.c2f.Forward(b, x) {
+		scales, hidden := s.c2f.ForwardHidden(b, x)
+		for _, y := range scales {
 			list = append(list, output{logits: y})
 		}
-		return list
+		return list, hidden
 	}
-	list := make([]output, 0, 2)
-	for i, y := range s.tcn.Forward(b, x) {
+	heads, hidden := s.tcn.ForwardHidden(b, x)
+	for i, y := range heads {
 		lag := 0
 		if len(s.tcn.Lags) > 0 {
 			lag = s.tcn.Lags[i]
 		}
 		list = append(list, output{y, lag})
 	}
-	return list
+	return list, hidden
 }
 
 // reach is how many frames back a network sees that is trained on pieces.
