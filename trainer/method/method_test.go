@@ -167,6 +167,9 @@ func TestTandemFindsTheOffsets(t *testing.T) {
 	w, test := newWorld(5, 6, math.Pi/2, late...), newWorld(6, 3, math.Pi/2)
 	o := quick()
 	o.Teacher = teacher(t, w, o)
+	if got := accuracy(t, train(t, "soft-dtw", w, o), test.ego); got < 90 {
+		t.Errorf("soft-dtw, which doesn't look at the times, has %.1f %% of the frames right", got)
+	}
 	m := train(t, "tandem", w, o)
 	for i, f := range m.Offsets {
 		if math.Abs(f.Frames-float64(late[i])) > 1 {
