@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"sync"
@@ -26,12 +27,12 @@ type comparisonProgress struct {
 	bar    *mpb.Bar
 	last   compare.Progress
 	began  time.Time
-	at     time.Time // of last
-	spoken time.Time // when the last line was written
+	at     time.Time // when that became done
+	spoken time.Time // when a line was written last, at first the beginning
 }
 
 func newComparisonProgress(out io.Writer, now func() time.Time) *comparisonProgress {
-	c := &comparisonProgress{out: out, now: now, began: now()}
+	c := &comparisonProgress{out: out, now: now, began: now(), spoken: now()}
 	if isTerminal(out) {
 		c.bars = mpb.New(mpb.WithOutput(out), mpb.WithWidth(40), mpb.WithAutoRefresh())
 	}
@@ -41,12 +42,15 @@ func newComparisonProgress(out io.Writer, now func() time.Time) *comparisonProgr
 // report takes what a comparison reports.
 func (c *comparisonProgress) report(p compare.Progress) {
 	c.mu.Lock()
-	c.last, c.at = p, c.now()
+	if c.at.IsZero() || p.Done != c.last.Done {
+		c.at = c.now()
+	}
+	c.last = p
 	if c.bars == nil {
 		defer c.mu.Unlock()
-		if p.Done == p.Total || c.spoken.IsZero() || c.at.Sub(c.spoken) >= comparisonEvery {
-			c.spoken = c.at
-			fmt.Fprintf(c.out, "compare: %d of %d, %s (%s)\n", p.Done, p.Total, c.remaining(), p.Note)
+		if now := c.now(); p.Done == p.Total || now.Sub(c.spoken) >= comparisonEvery {
+			c.spoken = now
+			fmt.Fprintf(c.out, "compare: %d of %d, %s (%s)\n", p.Done, p.Total, c.remaining(), cmp.Or(p.Now, p.Note))
 		}
 		return
 	}
@@ -55,7 +59,7 @@ func (c *comparisonProgress) report(p compare.Progress) {
 			mpb.AppendDecorators(decor.Any(func(decor.Statistics) string {
 				c.mu.Lock()
 				defer c.mu.Unlock()
-				return c.remaining() + "  " + c.last.Note
+				return c.remaining() + "  " + cmp.Or(c.last.Now, c.last.Note)
 			})))
 	}
 	bar := c.bar

@@ -129,7 +129,11 @@ func measure(t *testing.T, set *dataset.Dataset, p compare.Plan, path string) (c
 		}
 	}()
 	var notes []string
-	table, err := compare.Run(t.Context(), set, p, store, func(p compare.Progress) { notes = append(notes, p.Note) })
+	table, err := compare.Run(t.Context(), set, p, store, func(p compare.Progress) {
+		if p.Now == "" && p.Done > 0 && !strings.HasSuffix(p.Note, "measured before") {
+			notes = append(notes, p.Note)
+		}
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,6 +215,17 @@ func TestWhatCannotBeComparedIsNamed(t *testing.T) {
 	}
 	if _, err := compare.OpenStore(path); err == nil || !strings.Contains(err.Error(), "line 1") {
 		t.Errorf("a line that is no result gives %v", err)
+	}
+	mine := filepath.Join(t.TempDir(), "mine.jsonl")
+	first, err := compare.OpenStore(mine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := compare.OpenStore(mine); err == nil || !strings.Contains(err.Error(), "another comparison writes to it") {
+		t.Errorf("a file that is open gives %v", err)
+	}
+	if err := first.Close(); err != nil {
+		t.Error(err)
 	}
 	p := plan()
 	p.Folds = []string{"9"}

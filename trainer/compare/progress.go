@@ -10,6 +10,7 @@ import (
 type Progress struct {
 	Done, Total int
 	Note        string // what was done last
+	Now         string // what is at work, with its epoch
 	// Left is about how long the rest takes; negative while nothing was measured that it could be told from.
 	Left time.Duration
 }
@@ -22,6 +23,7 @@ type meter struct {
 
 	mu          sync.Mutex
 	done, total int
+	note        string
 	left        map[cell]int
 	spent       map[cell]cost
 }
@@ -55,11 +57,24 @@ func (m *meter) had(c cell, seconds float64) {
 	m.done++
 }
 
-// begin reports what was measured before, if anything was.
+// begin reports what was measured before.
 func (m *meter) begin() {
-	if m.done > 0 && m.report != nil {
-		m.report(Progress{m.done, m.total, fmt.Sprintf("%d measured before", m.done), m.estimate()})
+	m.note = fmt.Sprintf("%d measured before", m.done)
+	m.tell("")
+}
+
+// tell reports how far it is.
+func (m *meter) tell(now string) {
+	if m.report != nil {
+		m.report(Progress{m.done, m.total, m.note, now, m.estimate()})
 	}
+}
+
+// busy reports what is at work.
+func (m *meter) busy(now string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.tell(now)
 }
 
 // took notes that something was done, and reports it unless it has no name.
@@ -71,8 +86,9 @@ func (m *meter) took(c cell, seconds float64, name string) {
 	if c != training {
 		m.done++
 	}
-	if m.report != nil && name != "" {
-		m.report(Progress{m.done, m.total, name, m.estimate()})
+	if name != "" {
+		m.note = name
+		m.tell("")
 	}
 }
 

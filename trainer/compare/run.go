@@ -120,6 +120,9 @@ func (r *run) unit(ctx context.Context, fold dataset.Fold, seed uint64) error {
 		if _, ok := r.store.get(k); ok {
 			continue
 		}
+		u.options.Progress = func(p method.Progress) {
+			r.meter.busy(fmt.Sprintf("%s: %s, epoch %d of %d", name, p.Stage, p.Epoch, p.Epochs))
+		}
 		if err := u.prepare(ctx, c.method); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}

@@ -7,10 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
+
+	"golang.org/x/sys/unix"
 
 	"tandem/tas"
 )
@@ -59,15 +60,39 @@ type Store struct {
 }
 
 // OpenStore opens a results file, which need not exist; "" keeps results in memory. A last line that was cut off by an
-// interruption is taken away; any other line that is no result is an error. The caller closes the store.
+// interruption is taken away; any other line that is no result is an error. One process at a time has a file open. The
+// caller closes the store.
 func OpenStore(path string) (*Store, error) {
 	s := &Store{have: map[key]Result{}}
 	if path == "" {
 		return s, nil
 	}
-	content, err := os.ReadFile(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("results: %w", err)
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("results: %w", err)
+	}
+	s.file = f
+	if err := s.load(path); err != nil {
+		return nil, errors.Join(fmt.Errorf("results: %w", err), f.Close())
+	}
+	return s, nil
+}
+
+// load locks the file, reads it and leaves it open behind its last whole line.
+func (s *Store) load(path string) error {
+	err := unix.Flock(int(s.file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		err = errors.New("another comparison writes to it; wait for that one, or name another file")
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	content, err := io.ReadAll(s.file)
+	if err != nil {
+		return err
 	}
 	whole := bytes.LastIndexByte(content, '\n') + 1
 	lines := bufio.NewScanner(bytes.NewReader(content[:whole]))
@@ -79,26 +104,18 @@ func OpenStore(path string) (*Store, error) {
 			err = errors.New("no method")
 		}
 		if err != nil {
-			return nil, fmt.Errorf("results: %s, line %d is no result (take the file away or name another): %w", path, n, err)
+			return fmt.Errorf("%s, line %d is no result (take the file away or name another): %w", path, n, err)
 		}
 		s.have[r.key()] = r
 	}
 	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("results: %s: %w", path, err)
+		return fmt.Errorf("%s: %w", path, err)
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, fmt.Errorf("results: %w", err)
+	if err := s.file.Truncate(int64(whole)); err != nil {
+		return err
 	}
-	if s.file, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644); err != nil {
-		return nil, fmt.Errorf("results: %w", err)
-	}
-	if err = s.file.Truncate(int64(whole)); err == nil {
-		_, err = s.file.Seek(int64(whole), io.SeekStart)
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("results: %w", err), s.file.Close())
-	}
-	return s, nil
+	_, err = s.file.Seek(int64(whole), io.SeekStart)
+	return err
 }
 
 func (s *Store) get(k key) (Result, bool) {
