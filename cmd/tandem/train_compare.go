@@ -78,6 +78,7 @@ results of other settings may stand in the same file.`,
 	f.IntVar(&o.makeFolds, "make-folds", 0, "make so many folds of a data set that comes with none")
 	f.Float64Var(&o.plan.Choose, "choose", 0, "share of the pairs to hold out and choose the epoch by; 0 keeps the last epoch")
 	f.IntVar(&o.plan.Options.Epochs, "epochs", 40, "passes over the data in each stage of a method")
+	f.IntVar(&o.plan.Options.MinSteps, "min-steps", 0, "optimizer steps of each stage at least: few pairs are passed over more often")
 	f.Float64Var(&o.plan.Options.Rate, "rate", 1e-3, "highest learning rate")
 	o.networks.flags(f)
 	f.IntVar(&o.plan.Workers, "workers", 1, "folds and seeds that are at work at once")

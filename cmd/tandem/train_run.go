@@ -81,6 +81,7 @@ func (o *trainRunOptions) flags(f *pflag.FlagSet) {
 	f.BoolVar(&o.single.Score, "score", false, "score the student on the test takes of the fold, for which their ego labels are read")
 	f.Uint64Var(&o.single.Options.Seed, "seed", 1, "seed of all that is random, at least 1")
 	f.IntVar(&o.single.Options.Epochs, "epochs", 40, "passes over the data in each stage of a method")
+	f.IntVar(&o.single.Options.MinSteps, "min-steps", 0, "optimizer steps of each stage at least: few pairs are passed over more often")
 	f.Float64Var(&o.single.Options.Rate, "rate", 1e-3, "highest learning rate")
 	o.networks.flags(f)
 	f.IntVar(&o.threads, "threads", 1, "threads of the training; another number gives slightly other weights")

@@ -16,11 +16,14 @@ type Options struct {
 	Teacher *Model
 	Seed    uint64
 
-	Epochs int     // passes over the data in each stage of a method, default 40
-	Batch  int     // sequences a step, default 1
-	Rate   float64 // highest learning rate, default 1e-3
-	Decay  float64 // decoupled weight decay, default 0
-	Clip   float64 // largest norm of a gradient, default 5
+	Epochs int // passes over the data in each stage of a method, default 40
+	// MinSteps is how many optimizer steps there are at least in each stage: few takes are passed over more often. Default 0.
+	MinSteps int
+	Batch    int     // sequences a step, default 1
+	Rate     float64 // highest learning rate, default 1e-3
+	Decay    float64 // decoupled weight decay, default 0
+	Clip     float64 // largest norm of a gradient, default 5
+	Every    int     // epochs from one judgement of what is chosen by to the next, default 1
 	// EMA is the decay of the moving average of the weights, a step, which is what is kept (Polyak & Juditsky, SIAM J. Control
 	// Optim. 1992, in its exponential form), default 0.99; negative keeps the last weights.
 	EMA float64
@@ -32,6 +35,8 @@ type Options struct {
 	Temperature float64
 	// Penalty weighs the distance of the two domains in coral and mmd, default 1.
 	Penalty float64
+	// Adapter is the kind of the feature adapter, one of AdapterKinds: "tcn", the default, or "transformer", as published.
+	Adapter string
 	// AdapterChannels and AdapterLayers are the size of the feature adapter, default 32 and 4.
 	AdapterChannels, AdapterLayers int
 	// Offset says how tandem estimates offsets.
@@ -75,8 +80,9 @@ func (o Options) defaults() Options {
 
 func (o Options) check() error {
 	switch {
-	case o.Epochs < 1 || o.Batch < 1:
-		return fmt.Errorf("%d epochs in batches of %d, expected at least 1 of each", o.Epochs, o.Batch)
+	case o.Epochs < 1 || o.Batch < 1 || o.MinSteps < 0:
+		return fmt.Errorf("%d epochs and %d steps at least in batches of %d, expected epochs and batches >= 1, steps >= 0", o.Epochs,
+			o.MinSteps, o.Batch)
 	case !(o.Rate > 0) || !(o.Clip > 0) || !(o.Decay >= 0):
 		return fmt.Errorf("learning rate %g, clip %g, decay %g; expected rate and clip > 0, decay >= 0", o.Rate, o.Clip, o.Decay)
 	case !(o.EMA < 1):
@@ -93,6 +99,6 @@ func (o Options) trainer() train.Config {
 
 func (o Options) schedule(samples int) train.FitConfig {
 	perEpoch := (samples + o.Batch - 1) / o.Batch
-	return train.FitConfig{Epochs: o.Epochs, Batch: o.Batch, Seed: o.Seed, Rate: o.Rate, Floor: o.Rate / 100, EMA: o.EMA,
+	return train.FitConfig{Epochs: o.Epochs, Batch: o.Batch, Seed: o.Seed, Rate: o.Rate, Floor: o.Rate / 100, Every: o.Every, EMA: o.EMA,
 		Warmup: min(20, perEpoch*o.Epochs/10)}
 }

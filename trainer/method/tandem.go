@@ -42,7 +42,7 @@ func tandem() Method {
 			if err != nil {
 				return nil, err
 			}
-			round := func(stage string, epochs int, adapt bool) (*Model, error) {
+			round := func(stage string, part int, adapt bool) (*Model, error) {
 				lessons, choose := aligned(lessons, offsets, k), aligned(choose, held, k)
 				s, params, err := o.student(teacher, p.Pairs)
 				if err == nil && adapt {
@@ -52,11 +52,11 @@ func tandem() Method {
 					return nil, err
 				}
 				o := o
-				o.Epochs = epochs
+				o.Epochs, o.MinSteps = max(1, o.Epochs/part), o.MinSteps/part
 				err = o.distil(ctx, stage, teacher, s, params, lessons, choose)
 				return o.model(p, s, params), err
 			}
-			scout, err := round("alignment", max(1, o.Epochs/4), false)
+			scout, err := round("alignment", 4, false)
 			if err != nil {
 				return nil, err
 			}
@@ -66,7 +66,7 @@ func tandem() Method {
 			if held, err = o.realign(scout, choose, held, k); err != nil {
 				return nil, err
 			}
-			student, err := round("tandem", o.Epochs, true)
+			student, err := round("tandem", 1, true)
 			if err != nil {
 				return nil, err
 			}
