@@ -22,6 +22,7 @@ type job struct {
 	params  *nn.Params
 	samples []train.Sample
 	reach   int // frames that a piece of a long take shares with the piece before
+	longest int // of a piece, in frames; 0 means the constant of that name
 	loss    train.Loss
 	// evaluate scores parameters, higher is better; nil keeps the last epoch.
 	evaluate func(p *nn.Params) (float64, error)
@@ -32,8 +33,12 @@ type job struct {
 // fit trains until the last epoch and leaves the chosen parameters in j.params.
 func (o Options) fit(ctx context.Context, j job) (err error) {
 	var pieces []train.Sample
+	length := longest
+	if j.longest > 0 {
+		length = j.longest
+	}
 	for _, s := range j.samples {
-		list, err := s.Windows(longest, min(j.reach, longest/2))
+		list, err := s.Windows(length, min(j.reach, length/2))
 		if err != nil {
 			return fmt.Errorf("%s: %w", j.stage, err)
 		}
@@ -71,8 +76,9 @@ func (o Options) fit(ctx context.Context, j job) (err error) {
 	return nil
 }
 
-// fromLabels trains a new network on labels: mean over outputs of the cross entropy and, weighted, the smoothing loss.
-func (o Options) fromLabels(ctx context.Context, stage string, p Problem, takes []Labelled) (*Model, error) {
+// fromLabels trains a new network on labels: mean over outputs of the cross entropy and, weighted, the smoothing loss. The
+// epoch that scores best on heldOut is kept, without any the last one.
+func (o Options) fromLabels(ctx context.Context, stage string, p Problem, takes []Labelled, heldOut ...Labelled) (*Model, error) {
 	s, err := o.Network.segmenter(takes[0].Dim, p.Labels.Len())
 	if err != nil {
 		return nil, err
@@ -95,12 +101,18 @@ func (o Options) fromLabels(ctx context.Context, stage string, p Problem, takes 
 	if err := s.standardize(params, sequences); err != nil {
 		return nil, err
 	}
-	err = o.fit(ctx, job{stage: stage, params: params, samples: samples, reach: s.reach(), loss: func(b *nn.Build) *graph.Tensor {
+	j := job{stage: stage, params: params, samples: samples, reach: s.reach(), loss: func(b *nn.Build) *graph.Tensor {
 		b.Padded = true
 		x := b.Features(net.Features, s.width())
 		return labelLoss(b, s.forward(b, x), b.Labels(net.Labels, s.classes), b.Weights(), o.Smooth)
-	}})
-	if err != nil {
+	}}
+	if len(heldOut) > 0 {
+		j.evaluate = func(q *nn.Params) (float64, error) {
+			x, err := o.model(p, s, q).Score(heldOut)
+			return (x.MoF + x.Edit + x.F1At50) / 3, err
+		}
+	}
+	if err := o.fit(ctx, j); err != nil {
 		return nil, err
 	}
 	return o.model(p, s, params), nil

@@ -85,7 +85,7 @@ func (w world) problem(t testing.TB) method.Problem {
 }
 
 func quick() method.Options {
-	o := method.Options{Epochs: 8, Rate: 1e-2, Seed: 1, AdapterChannels: 8, AdapterLayers: 2,
+	o := method.Options{Epochs: 8, Rate: 1e-2, Seed: 1, AdapterChannels: 16, AdapterLayers: 2,
 		Network: method.Network{Channels: 12, Layers: 3, Dropout: -1}}
 	o.Session.Threads = 1
 	o.Offset.Band = 10
@@ -152,6 +152,11 @@ func TestEachMethodLearns(t *testing.T) {
 			t.Errorf("%s has %.1f %% of the frames right, without adaptation %.1f %%", name, got, unadapted)
 		}
 	}
+	o.Adapter = "transformer"
+	if got := accuracy(t, train(t, "feature", far, o), farTest.ego); got < 90 {
+		t.Errorf("feature with a transformer has %.1f %% of the frames right", got)
+	}
+	o.Adapter = ""
 	near, nearTest := newWorld(3, 6, 0.5), newWorld(4, 3, 0.5)
 	o.Teacher = teacher(t, near, o)
 	for _, name := range []string{"coral", "mmd", "dann"} {
@@ -213,7 +218,7 @@ func TestHeldOutPairsChooseTheEpoch(t *testing.T) {
 	w, held, test := newWorld(1, 4, math.Pi/2), newWorld(7, 2, math.Pi/2), newWorld(2, 3, math.Pi/2)
 	o := quick()
 	o.Teacher = teacher(t, w, o)
-	for name, least := range map[string]float64{"tas": 85, "feature": 60, "both": 85, "tandem": 85} {
+	for name, least := range map[string]float64{"tas": 85, "feature": 90, "both": 85, "tandem": 85} {
 		m, p := with(t, name, w)
 		p.Choose = held.problem(t).Pairs
 		model, err := m.Train(t.Context(), p, o)
@@ -294,6 +299,10 @@ func TestBadInputIsNamed(t *testing.T) {
 		{"background", "tas", func(p *method.Problem, o *method.Options) { o.Teacher, p.Background = nil, []string{"rest"} }, `"rest"`},
 		{"rate", "tas", func(_ *method.Problem, o *method.Options) { o.Rate = -1 }, "learning rate -1"},
 		{"network", "tas", func(_ *method.Problem, o *method.Options) { o.Network.Kind = "rnn" }, `no network "rnn"`},
+		{"adapter", "feature", func(_ *method.Problem, o *method.Options) { o.Adapter = "rnn" }, `no adapter "rnn", expected one of tcn, transformer`},
+		{"adapter that looks ahead", "feature", func(_ *method.Problem, o *method.Options) {
+			o.Adapter, o.Network.Kind = "transformer", "causal"
+		}, "a transformer adapter sees the whole take"},
 		{"lags", "tas", func(_ *method.Problem, o *method.Options) { o.Network.Lags = []int{2} }, "no lags"},
 		{"classes", "tas", func(p *method.Problem, _ *method.Options) { p.Labels, _ = tas.NewLabels("a", "b", "c") }, "the teacher's classes"},
 		{"batch", "coral", func(_ *method.Problem, o *method.Options) { o.Batch = 2 }, "batches of 2"},

@@ -28,7 +28,7 @@ func NetworkKinds() []string { return []string{"tcn", "causal", "c2f"} }
 // segmenter is a network with its input's width, behind an adapter if there is one.
 type segmenter struct {
 	in, classes int // in is the width of what comes after the adapter
-	adapter     *net.TCNAdapter
+	adapter     *adapter
 	tcn         *net.TCN
 	c2f         *net.C2FTCN
 }
@@ -71,9 +71,9 @@ func (s *segmenter) width() int {
 }
 
 // behind returns the network with an adapter before it.
-func (s *segmenter) behind(a net.TCNAdapter) *segmenter {
+func (s *segmenter) behind(a *adapter) *segmenter {
 	c := *s
-	c.adapter = &a
+	c.adapter = a
 	return &c
 }
 
@@ -92,7 +92,7 @@ func (s *segmenter) forward(b *nn.Build, x *graph.Tensor) []output {
 // forwardHidden is forward and also returns the hidden features [B, T, channels] of the finest level.
 func (s *segmenter) forwardHidden(b *nn.Build, x *graph.Tensor) ([]output, *graph.Tensor) {
 	if s.adapter != nil {
-		x = s.adapter.Forward(b, x)
+		x = s.adapter.network.Forward(b, x)
 	}
 	var list []output
 	if s.c2f != nil {
