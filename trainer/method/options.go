@@ -99,6 +99,7 @@ func (o Options) trainer() train.Config {
 
 func (o Options) schedule(samples int) train.FitConfig {
 	perEpoch := (samples + o.Batch - 1) / o.Batch
-	return train.FitConfig{Epochs: o.Epochs, Batch: o.Batch, Seed: o.Seed, Rate: o.Rate, Floor: o.Rate / 100, Every: o.Every, EMA: o.EMA,
-		Warmup: min(20, perEpoch*o.Epochs/10)}
+	epochs := max(o.Epochs, (o.MinSteps+perEpoch-1)/perEpoch)
+	return train.FitConfig{Epochs: epochs, Batch: o.Batch, Seed: o.Seed, Rate: o.Rate, Floor: o.Rate / 100, Every: o.Every, EMA: o.EMA,
+		Warmup: min(20, perEpoch*epochs/10)}
 }
