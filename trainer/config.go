@@ -46,6 +46,8 @@ type LabelledConfig struct {
 type DistilConfig struct {
 	// Takes is how many complete paired takes there must be, more than at the last time, before a student is distilled.
 	Takes int `yaml:"takes"`
+	// Method is how, by a name of package method: tandem (the default), tas, feature or both.
+	Method string `yaml:"method"`
 }
 
 // RecipeConfig overrides fields of DefaultRecipe; a zero keeps the default.
@@ -181,10 +183,21 @@ func (c *Config) validate() error {
 	if err := c.NATS.Validate(); err != nil {
 		return fmt.Errorf("%w: nats.%w", ErrConfig, err)
 	}
-	if err := c.Recipe.Recipe().Validate(); err != nil {
+	r := c.recipe()
+	if err := r.Validate(); err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
+	if _, err := r.student(); err != nil {
+		return fmt.Errorf("%w: distil.method: %w", ErrConfig, err)
+	}
 	return nil
+}
+
+// recipe is the recipe with the method that students are made by.
+func (c *Config) recipe() Recipe {
+	r := c.Recipe.Recipe()
+	set(&r.Method, c.Distil.Method)
+	return r
 }
 
 // maxName leaves room for the number in a release's name, which is a token.

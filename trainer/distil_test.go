@@ -4,11 +4,16 @@ import (
 	"context"
 	"errors"
 	"math"
+	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"tandem/runtime/bundle"
+	"tandem/stream/bus"
 	"tandem/stream/wire"
 	"tandem/trainer/gate"
 )
@@ -40,13 +45,9 @@ func distil(t testing.TB, split Split, r Recipe) *Distillation {
 
 func distilFrom(t testing.TB, from *Network, split Split, r Recipe, seeds int) *Distillation {
 	t.Helper()
-	p, err := from.predictor(r.session())
-	if err != nil {
-		t.Fatal(err)
-	}
 	shared := lineTeacher{Release: "line-0001", Report: TeacherReport{Calibration: gate.Calibration{Temperature: 1}}}
-	first := rival{release: "line-0001", devices: []string{"rig-1"}, close: p.close,
-		labels: func(take *PairedTake) ([]int, error) { return p.labels(take.Ego) }}
+	first := rival{release: "line-0001", devices: []string{"rig-1"},
+		labels: func(take *PairedTake) ([]int, error) { return from.Predict(take.Ego) }}
 	d, err := trial{line: &line{teacher: from, shared: shared}, split: split, rivals: []rival{first}, seeds: seeds, recipe: r}.run(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -61,9 +62,9 @@ func TestStudentReachesTheTeacher(t *testing.T) {
 	exo, ego := world(10, 10, 300)
 	d := distil(t, SplitTakes(pairUp(exo, ego)), r)
 	testExo, testEgo := world(11, 4, 300)
-	best := scoreOf(t, teacher(t), testExo, r)
-	before := scoreOf(t, teacher(t), testEgo, r)
-	after := scoreOf(t, d.Student, testEgo, r)
+	best := scoreOf(t, teacher(t), testExo)
+	before := scoreOf(t, teacher(t), testEgo)
+	after := scoreOf(t, d.Student, testEgo)
 	if before.F1At50 > 0.5*best.F1At50 {
 		t.Errorf("the teacher scores %.1f on the rig and %.1f at home: there is nothing to show", before.F1At50, best.F1At50)
 	}
@@ -97,6 +98,82 @@ func TestDistilIsDeterministicAndLeavesTheTeacher(t *testing.T) {
 	r.Seed++
 	if c := distil(t, SplitTakes(takes), r); sameWeights(a.Student, c.Student) {
 		t.Error("another seed gives the same student")
+	}
+}
+
+// TestStudentsStream: what a student of each method says of whole takes is what its bundle says on a device, sample by sample.
+func TestStudentsStream(t *testing.T) {
+	exo, ego := world(10, 5, 60)
+	split := SplitTakes(pairUp(exo, ego))
+	for _, name := range labelFree {
+		r := worldRecipe()
+		r.Method, r.Epochs = name, 2
+		d, err := Distil(t.Context(), teacher(t), split, r, nil)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		b, err := d.Student.Write(filepath.Join(t.TempDir(), "bundle"), gray(t), bundle.Manifest{Release: "r-1", Created: time.Unix(0, testStart)})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		device, err := openRival(b, d.Student.Labels, r.session())
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for _, p := range split.Gate {
+			want, err := d.Student.Predict(p.Ego)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := device.labels(p); err != nil || !slices.Equal(got, want) {
+				t.Errorf("%s: the device says %v, want %v (%v)", name, got, want, err)
+			}
+		}
+		if err := device.close(); err != nil {
+			t.Error(err)
+		}
+		if d.Report.Method != name {
+			t.Errorf("%s: %+v", name, d.Report)
+		}
+	}
+}
+
+// TestMethodsThatAreRefused: students of a line are made without ego labels, and of pairs.
+func TestMethodsThatAreRefused(t *testing.T) {
+	exo, ego := world(10, 5, 60)
+	for _, name := range []string{"ego-oracle", "exo-only", "magic"} {
+		r := worldRecipe()
+		r.Method = name
+		if _, err := Distil(t.Context(), teacher(t), SplitTakes(pairUp(exo, ego)), r, nil); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+		c := Config{Site: "s", Cell: "c", Name: "n", Store: "d", Labelled: LabelledConfig{Dir: "l"}, Distil: DistilConfig{Method: name},
+			NATS: bus.Client{URLs: []string{"nats://hub:4222"}}}
+		if _, err := New(c, Options{}); !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), "distil.method: ") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestLateRigsAreComparedInTime: an exam about takes whose clocks are off asks for what the teacher says of the rig's instants.
+func TestLateRigsAreComparedInTime(t *testing.T) {
+	exo, ego := world(10, 1, 100)
+	p := pairUp(exo, ego)[0]
+	now, err := teacher(t).examine([]*PairedTake{p}, gate.Calibration{Temperature: 1}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, late := range []int{7, -7} {
+		list, err := teacher(t).examine([]*PairedTake{p}, gate.Calibration{Temperature: 1}, float64(late)+0.2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for f := range 100 {
+			at := f + late
+			if in := at >= 0 && at < 100; in != (list[0].Weights[f] > 0) || in && list[0].Teacher[f] != now[0].Teacher[at] {
+				t.Fatalf("%d late: sample %d has weight %g and class %d", late, f, list[0].Weights[f], list[0].Teacher[f])
+			}
+		}
 	}
 }
 
@@ -166,24 +243,17 @@ func TestSamplesWithoutPartnersTeachNothing(t *testing.T) {
 	for i := 180; i < 200; i++ {
 		p.Exo[0].Weights[i] = 0
 	}
-	run, err := teacher(t).predictor(worldRecipe().session())
+	list, err := teacher(t).examine([]*PairedTake{p}, gate.Calibration{Temperature: 1}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
-		if err := run.close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	x, err := run.target(p, nil)
+	x := list[0]
+	said, err := teacher(t).probs(p.Exo[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	alone, err := run.probs(p.Exo[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := pairs([]target{x}); n != 179 {
+	alone := said[0]
+	if n := pairs([]*PairedTake{p}); n != 179 {
 		t.Errorf("%d pairs, want 179", n)
 	}
 	for f := range 200 {
@@ -193,20 +263,16 @@ func TestSamplesWithoutPartnersTeachNothing(t *testing.T) {
 		}
 		var sum float64
 		for c := range worldClasses {
-			q := x.probs[f*worldClasses+c]
+			q := x.Probs[f*worldClasses+c]
 			sum += float64(q)
 			// A camera without a partner has no say beside one that has.
 			if d := math.Abs(float64(q - alone[f*worldClasses+c])); f < 180 && d > 1e-5 {
 				t.Fatalf("frame %d: the dark camera moved class %d by %g", f, c, d)
 			}
 		}
-		if x.weights[f] != want || math.Abs(sum-1) > 1e-5 {
-			t.Fatalf("frame %d has weight %g and probabilities that add up to %g", f, x.weights[f], sum)
+		if x.Weights[f] != want || math.Abs(sum-1) > 1e-5 {
+			t.Fatalf("frame %d has weight %g and probabilities that add up to %g", f, x.Weights[f], sum)
 		}
-	}
-	e := reference([]*PairedTake{p}, []target{x})[0]
-	if got := e.known(e.want); len(got) != 179 {
-		t.Errorf("the exam asks for %d frames, want 179", len(got))
 	}
 }
 
@@ -215,27 +281,16 @@ func TestTargetAveragesTheCameras(t *testing.T) {
 	exo, ego := world(10, 2, 100)
 	p := pairUp(exo[:1], ego[:1])[0]
 	p.Exo = append(p.Exo, exo[1].Sequence)
-	run, err := teacher(t).predictor(worldRecipe().session())
+	probs, err := teacher(t).probs(p.Exo...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
-		if err := run.close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	var probs [2][]float32
-	for i, s := range p.Exo {
-		if probs[i], err = run.probs(s); err != nil {
-			t.Fatal(err)
-		}
-	}
-	x, err := run.target(p, nil)
+	x, err := teacher(t).exam(p, gate.Calibration{Temperature: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range x.probs {
-		if d := math.Abs(float64(x.probs[i] - (probs[0][i]+probs[1][i])/2)); d > 1e-6 {
+	for i := range x.Probs {
+		if d := math.Abs(float64(x.Probs[i] - (probs[0][i]+probs[1][i])/2)); d > 1e-6 {
 			t.Fatalf("value %d is off by %g", i, d)
 		}
 	}

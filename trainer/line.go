@@ -12,10 +12,12 @@ import (
 
 	"tandem/learn/net"
 	"tandem/runtime/bundle"
+	"tandem/runtime/ort"
 	"tandem/stream/bus"
 	"tandem/stream/wire"
 	"tandem/tas"
 	"tandem/trainer/jobs"
+	"tandem/trainer/method"
 )
 
 // lineTeacher is what all trainers of a line know of its teacher: a value in the bucket TRAINING. The parameters are a file
@@ -39,8 +41,12 @@ type StoredNetwork struct {
 
 // store keeps a network's parameters in a file below dir.
 func (n *Network) store(dir, release string) (*StoredNetwork, error) {
+	tcn, ok := n.TCN()
+	if !ok {
+		return nil, errors.New("store network: it is no plain TCN")
+	}
 	s := &StoredNetwork{
-		TCN: n.TCN, Labels: n.Labels.Names(), Background: n.Background, RateHz: n.RateHz, MinFrames: n.MinFrames,
+		TCN: tcn, Labels: n.Labels.Names(), Background: n.Background, RateHz: n.RateHz, MinFrames: n.MinFrames,
 		Checkpoint: release + ".checkpoint",
 	}
 	path := filepath.Join(dir, s.Checkpoint)
@@ -53,19 +59,23 @@ func (n *Network) store(dir, release string) (*StoredNetwork, error) {
 }
 
 // load reads a stored network.
-func (s *StoredNetwork) load(dir string) (*Network, error) {
+func (s *StoredNetwork) load(dir string, opts ort.Options) (*Network, error) {
 	labels, err := tas.NewLabels(s.Labels...)
 	if err != nil {
 		return nil, fmt.Errorf("stored network: %w", err)
 	}
-	n := &Network{TCN: s.TCN, Labels: labels, Background: s.Background, RateHz: s.RateHz, MinFrames: s.MinFrames}
-	if n.Params, err = s.TCN.NewParams(0); err != nil {
+	params, err := s.TCN.NewParams(0)
+	if err != nil {
 		return nil, fmt.Errorf("stored network: %w", err)
 	}
-	if _, err := n.Params.Load(filepath.Join(dir, s.Checkpoint)); err != nil {
+	if _, err := params.Load(filepath.Join(dir, s.Checkpoint)); err != nil {
 		return nil, err
 	}
-	return n, nil
+	m, err := method.FromTCN(s.TCN, params, labels, s.Background, opts)
+	if err != nil {
+		return nil, fmt.Errorf("stored network: %w", err)
+	}
+	return &Network{Model: m, RateHz: s.RateHz, MinFrames: s.MinFrames}, nil
 }
 
 // fetch brings the parameters from the hub, unless they lie in dir already.
@@ -119,7 +129,7 @@ func (t *Trainer) findTeacher(ctx context.Context) error {
 		return fmt.Errorf("teacher of line %s: %w", t.cfg.Line, err)
 	}
 	l := &line{shared: shared}
-	if l.teacher, err = shared.Network.load(t.cfg.Store); err != nil {
+	if l.teacher, err = shared.Network.load(t.cfg.Store, t.recipe.session()); err != nil {
 		return fmt.Errorf("teacher of line %s: %w", t.cfg.Line, err)
 	}
 	dir, err := t.releaser.fetch(ctx, shared.Release)

@@ -4,12 +4,11 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
-	"tandem/learn/net"
-	"tandem/learn/optim"
-	"tandem/learn/train"
 	"tandem/runtime/ort"
+	"tandem/trainer/method"
 )
 
 // Recipe holds what training is run with. DefaultRecipe gives values that work on a line's first day.
@@ -27,6 +26,7 @@ type Recipe struct {
 	Decay       float64       // weight decay
 	Smooth      float64       // weight of the smoothing loss
 	Temperature float64       // of the distillation
+	Method      string        // by which students are made, of package method
 	Seed        uint64
 	Threads     int // of ONNX Runtime
 }
@@ -35,7 +35,7 @@ type Recipe struct {
 func DefaultRecipe() Recipe {
 	return Recipe{
 		RateHz: 15, Channels: 64, Layers: 8, Dropout: 0.3, Lag: time.Second, Hold: 500 * time.Millisecond,
-		Epochs: 40, MinSteps: 300, Batch: 2, Rate: 2e-3, Decay: 1e-3, Smooth: 0.15, Temperature: 2, Seed: 1, Threads: 1,
+		Epochs: 40, MinSteps: 300, Batch: 2, Rate: 2e-3, Decay: 1e-3, Smooth: 0.15, Temperature: 1, Method: "tandem", Seed: 1, Threads: 1,
 	}
 }
 
@@ -73,47 +73,36 @@ func (r Recipe) minFrames() int { return max(1, r.frames(r.Hold)) }
 
 func (r Recipe) frames(d time.Duration) int { return int(math.Round(d.Seconds() * r.RateHz)) }
 
-func (r Recipe) tcn(dim, classes int) net.TCN {
-	return net.TCN{In: dim, Channels: r.Channels, Layers: r.Layers, Classes: classes, Lags: r.lags(), Dropout: r.Dropout}
-}
-
 func (r Recipe) session() ort.Options { return ort.Options{Threads: r.Threads} }
 
-func (r Recipe) trainer() train.Config {
-	return train.Config{Session: r.session(), Adam: optim.AdamConfig{Decay: r.Decay}, Clip: 5, Seed: r.Seed}
-}
-
-// fit returns how n samples are trained on.
-func (r Recipe) fit(n int) train.FitConfig {
+// options returns how n takes are trained on.
+func (r Recipe) options(n int, progress Progress) method.Options {
 	perEpoch := (n + r.Batch - 1) / r.Batch
 	epochs := max(r.Epochs, (r.MinSteps+perEpoch-1)/perEpoch)
-	return train.FitConfig{
-		Epochs: epochs, Batch: r.Batch, Seed: r.Seed, Rate: r.Rate, Floor: r.Rate / 100, Warmup: min(20, perEpoch*epochs/10+1),
-		EMA: 0.98, Every: max(1, epochs/20),
+	dropout := r.Dropout
+	if dropout == 0 {
+		dropout = -1 // none
+	}
+	smooth := r.Smooth
+	if smooth == 0 {
+		smooth = -1 // none
+	}
+	return method.Options{
+		Network: method.Network{Kind: "causal", Channels: r.Channels, Layers: r.Layers, Dropout: dropout, Lags: r.lags()},
+		Seed:    r.Seed, Epochs: epochs, Batch: r.Batch, Rate: r.Rate, Decay: r.Decay, EMA: 0.98, Every: max(1, epochs/20),
+		Smooth: smooth, Temperature: r.Temperature, Session: r.session(),
+		Progress: func(p method.Progress) { progress.report(p.Stage, p.Epoch, p.Epochs, fmt.Sprintf("loss %.4f", p.Loss)) },
 	}
 }
 
-// longest is the longest piece of a take that is trained on at once, in frames; longer takes are cut into pieces that
-// overlap by what the network sees.
-const longest = 4096
+// labelFree are the methods by which a student may be made on a line.
+var labelFree = []string{"tandem", "tas", "feature", "both"}
 
-// windows cuts samples to what a training graph holds. Pieces without a weighted frame, such as of the hours in which a
-// camera was off, have nothing to teach and are left out; an error says that none is left.
-func windows(list []train.Sample, reach int) ([]train.Sample, error) {
-	var out []train.Sample
-	for _, s := range list {
-		w, err := s.Windows(longest, min(reach, longest/2))
-		if err != nil {
-			return nil, err
-		}
-		for _, piece := range w {
-			if piece.Weights == nil || slices.ContainsFunc(piece.Weights, func(v float32) bool { return v > 0 }) {
-				out = append(out, piece)
-			}
-		}
+// student returns the method that students are made by.
+func (r Recipe) student() (method.Method, error) {
+	m, err := method.Get(r.Method)
+	if err == nil && !slices.Contains(labelFree, r.Method) {
+		err = fmt.Errorf("the method %s makes no students of a line's pairs, expected one of %s", r.Method, strings.Join(labelFree, ", "))
 	}
-	if len(out) == 0 {
-		return nil, fmt.Errorf("not one frame of %d takes has a weight", len(list))
-	}
-	return out, nil
+	return m, err
 }

@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"tandem/learn/train"
 )
 
 func TestTrainLabelledLearns(t *testing.T) {
@@ -24,13 +22,13 @@ func TestTrainLabelledLearns(t *testing.T) {
 		t.Fatal(err)
 	}
 	test, _ := world(2, 3, 300)
-	if s := scoreOf(t, n, test, r); s.MoF < 90 || s.F1At50 < 90 {
+	if s := scoreOf(t, n, test); s.MoF < 90 || s.F1At50 < 90 {
 		t.Errorf("scores on new takes are %+v", s)
 	}
-	if n.RateHz != testRate || n.MinFrames != 3 || n.lag() != 4 || n.TCN.In != worldDim {
+	if n.RateHz != testRate || n.MinFrames != 3 || n.lag() != 4 || n.Dim() != worldDim {
 		t.Errorf("the network is %+v", n)
 	}
-	if len(notes) != r.Epochs || !strings.HasPrefix(notes[0], "teacher 1/20 loss ") || !strings.Contains(notes[19], ", held out 9") {
+	if len(notes) != r.Epochs || !strings.HasPrefix(notes[0], "teacher 1/20 loss ") {
 		t.Errorf("progress was %q", notes)
 	}
 	for _, note := range notes {
@@ -94,7 +92,7 @@ func TestTrainLabelledRefuses(t *testing.T) {
 		"another dimension":    {func(in *input) { in.takes[1].Dim, in.takes[1].Features = 3, in.takes[1].Features[:180] }, "take-1/exo1 has 3 features a sample, expected 6"},
 		"twice the dimension":  {func(in *input) { in.heldOut[0].Dim = 12 }, "take-2/exo1 has 12 features a sample, expected 6"},
 		"an empty take":        {func(in *input) { in.takes[0] = LabelledTake{in.takes[0].slice(0, 0), nil} }, "take-0/exo1 has no samples"},
-		"nothing with weight":  {func(in *input) { clear(in.takes[0].Weights); clear(in.takes[1].Weights) }, "no real sample"},
+		"nothing with weight":  {func(in *input) { clear(in.takes[0].Weights); clear(in.takes[1].Weights) }, "not one frame has a weight"},
 		"no epochs":            {func(in *input) { in.r.Epochs = 0 }, "epochs is 0"},
 		"a rate that diverges": {func(in *input) { in.r.Rate, in.r.Epochs = 1e30, 3 }, "diverged"},
 	} {
@@ -126,18 +124,18 @@ func TestScoreRefuses(t *testing.T) {
 	takes, ego := world(1, 3, 60)
 	n := trainWorld(t, takes, r)
 	ego[0].Dim = 3 // half the dimension would pass for twice the samples
-	if _, err := n.Score(ego[:1], r); err == nil || !strings.Contains(err.Error(), "take-0/ego has 3 features a sample, expected 6") {
+	if _, err := n.Score(ego[:1]); err == nil || !strings.Contains(err.Error(), "take-0/ego has 3 features a sample, expected 6") {
 		t.Errorf("another dimension: %v", err)
 	}
 	ego[1].Classes[3] = 9
-	if _, err := n.Score(ego[1:2], r); err == nil || !strings.Contains(err.Error(), "take-1/ego: sample 3 has class 9") {
+	if _, err := n.Score(ego[1:2]); err == nil || !strings.Contains(err.Error(), "take-1/ego: sample 3 has class 9") {
 		t.Errorf("a class too high: %v", err)
 	}
 	ego[2].Features[0] = float32(math.NaN())
-	if _, err := n.Predict(ego[2].Sequence, r); err == nil || !strings.Contains(err.Error(), "take-2/ego: feature 0 of sample 0 is NaN") {
+	if _, err := n.Predict(ego[2].Sequence); err == nil || !strings.Contains(err.Error(), "take-2/ego: feature 0 of sample 0 is NaN") {
 		t.Errorf("NaN: %v", err)
 	}
-	if _, err := n.Score(nil, r); err == nil {
+	if _, err := n.Score(nil); err == nil {
 		t.Error("nothing was scored")
 	}
 }
@@ -150,50 +148,17 @@ func TestPredictLooksAhead(t *testing.T) {
 	takes, _ := world(1, 4, 120)
 	n := trainWorld(t, takes, r)
 	s := takes[3].Sequence
-	whole, err := n.Predict(s, r)
+	whole, err := n.Predict(s)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, end := range []int{1, 4, 5, 60, 100} {
-		part, err := n.Predict(s.slice(0, end), r)
+		part, err := n.Predict(s.slice(0, end))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if sure := max(end-n.lag(), 0); len(part) != end || !slices.Equal(part[:sure], whole[:sure]) {
 			t.Errorf("of the first %d samples: %v, want %v", end, part[:sure], whole[:sure])
 		}
-	}
-}
-
-func TestStandard(t *testing.T) {
-	s := &Sequence{Name: "far", Dim: 2, Weights: make([]float32, 1000)}
-	for i := range 1000 {
-		// Far from 0 the squares would swamp the deviation.
-		s.Features = append(s.Features, float32(4e6+float64(i%2)), -5)
-		s.Weights[i] = 1
-	}
-	lost := &Sequence{Name: "lost", Dim: 2, Weights: []float32{0}, Features: []float32{1e9, 1e9}}
-	mean, std, err := standard([]*Sequence{s, lost})
-	if err != nil || math.Abs(float64(mean[0])-4e6-0.5) > 0.5 || math.Abs(float64(std[0])-0.5) > 1e-6 || mean[1] != -5 || std[1] != 0 {
-		t.Errorf("mean %v, deviation %v, %v", mean, std, err)
-	}
-	for name, list := range map[string][]*Sequence{"no sequences": nil, "no real sample": {lost}} {
-		if _, _, err := standard(list); err == nil || !strings.Contains(err.Error(), name) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
-func TestWindowsLeaveOutWhatTeachesNothing(t *testing.T) {
-	n := 3 * longest
-	s := train.Sample{Name: "day", Frames: n, Weights: make([]float32, n), Float: map[string][]float32{"x": make([]float32, n)}}
-	s.Weights[10], s.Weights[n-1] = 1, 1
-	list, err := windows([]train.Sample{s}, 100)
-	if err != nil || len(list) != 2 {
-		t.Fatalf("%d pieces, %v; want the first and the last", len(list), err)
-	}
-	clear(s.Weights)
-	if _, err := windows([]train.Sample{s}, 100); err == nil || !strings.Contains(err.Error(), "not one frame of 1 takes has a weight") {
-		t.Errorf("nothing to learn: %v", err)
 	}
 }

@@ -76,10 +76,10 @@ func (t *Trainer) trainTeacher(ctx context.Context, c *jobs.Claim) (*lineTeacher
 		return nil, permanent{err}
 	}
 	report := TeacherReport{Method: "labels", Seed: t.recipe.Seed, TrainRecordings: len(learn)}
-	if report.ChosenOn, err = n.Score(heldOut, t.recipe); err != nil {
+	if report.ChosenOn, err = n.Score(heldOut); err != nil {
 		return nil, permanent{err}
 	}
-	if report.Calibration, err = n.calibrate(heldOut, t.recipe); err != nil {
+	if report.Calibration, err = n.calibrate(heldOut); err != nil {
 		return nil, permanent{err}
 	}
 	t.log.Info("teacher is trained", "takes", len(learn), "held_out", len(heldOut), "f1_50", report.ChosenOn.F1At50, "mof", report.ChosenOn.MoF,
@@ -104,19 +104,18 @@ func (t *Trainer) trainTeacher(ctx context.Context, c *jobs.Claim) (*lineTeacher
 }
 
 // calibrate finds the temperature of the network's confidence on labelled takes.
-func (n *Network) calibrate(takes []LabelledTake, r Recipe) (_ gate.Calibration, err error) {
-	p, err := n.predictor(r.session())
+func (n *Network) calibrate(takes []LabelledTake) (gate.Calibration, error) {
+	sequences := make([]*Sequence, len(takes))
+	for i, t := range takes {
+		sequences[i] = t.Sequence
+	}
+	said, err := n.probs(sequences...)
 	if err != nil {
 		return gate.Calibration{}, err
 	}
-	defer func() { err = errors.Join(err, p.close()) }()
 	list := make([]gate.Rated, len(takes))
 	for i, t := range takes {
-		probs, err := p.probs(t.Sequence)
-		if err != nil {
-			return gate.Calibration{}, err
-		}
-		list[i] = gate.Rated{Name: t.Name, Probs: probs, Classes: t.Classes, Weights: t.Weights}
+		list[i] = gate.Rated{Name: t.Name, Probs: said[i], Classes: t.Classes, Weights: t.Weights}
 	}
 	return gate.Calibrate(list, n.Labels.Len())
 }

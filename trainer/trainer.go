@@ -50,7 +50,7 @@ func New(cfg Config, opts Options) (*Trainer, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	t := &Trainer{cfg: cfg, recipe: cfg.Recipe.Recipe(), log: opts.Log, progress: opts.Progress, hooks: opts, changed: make(chan struct{}, 1)}
+	t := &Trainer{cfg: cfg, recipe: cfg.recipe(), log: opts.Log, progress: opts.Progress, hooks: opts, changed: make(chan struct{}, 1)}
 	if t.log == nil {
 		t.log = slog.Default()
 	}
@@ -116,7 +116,7 @@ func (t *Trainer) open(ctx context.Context, conn *bus.Conn) error {
 		t.extractor = *t.hooks.Extractor
 		return nil
 	}
-	t.extractor, err = DefaultExtractor()
+	t.extractor, _, err = OpenExtractor(t.cfg.Extractor)
 	return err
 }
 

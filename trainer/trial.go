@@ -59,22 +59,25 @@ func (t trial) run(ctx context.Context) (_ *Distillation, err error) {
 		if err != nil {
 			return nil, err
 		}
+		if d.Report.Chosen, err = t.agreement(d); err != nil {
+			return nil, fmt.Errorf("distil: %w", err)
+		}
 		if all = append(all, d); d.Report.Chosen > all[best].Report.Chosen {
 			best = i
 		}
 	}
-	exams, err := t.exams()
+	d := all[best]
+	d.Report.Calibration = t.line.shared.Report.Calibration
+	exams, err := t.line.teacher.examine(t.split.Gate, d.Report.Calibration, d.Report.Offset)
 	if err != nil {
 		return nil, fmt.Errorf("gate: %w", err)
 	}
 	answers := make([]gate.Answers, len(all))
-	for i, d := range all {
-		if answers[i], err = d.Student.answers(t.split.Gate, t.recipe); err != nil {
+	for i, x := range all {
+		if answers[i], err = x.Student.answers(t.split.Gate); err != nil {
 			return nil, fmt.Errorf("gate: %w", err)
 		}
 	}
-	d := all[best]
-	d.Report.Calibration = t.line.shared.Report.Calibration
 	for _, r := range t.rivals {
 		x, err := t.compare(r, exams, answers, best)
 		if err != nil {
@@ -88,22 +91,19 @@ func (t trial) run(ctx context.Context) (_ *Distillation, err error) {
 	return d, nil
 }
 
-// exams are what the teacher says of the gate's takes, with its calibrated confidence.
-func (t trial) exams() (_ []gate.Exam, err error) {
-	p, err := t.line.teacher.predictor(t.recipe.session())
+// agreement is how well a student does on the takes to choose by.
+func (t trial) agreement(d *Distillation) (float64, error) {
+	n := t.line.teacher
+	exams, err := n.examine(t.split.Choose, t.line.shared.Report.Calibration, d.Report.Offset)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	defer func() { err = errors.Join(err, p.close()) }()
-	list := make([]gate.Exam, len(t.split.Gate))
-	for i, take := range t.split.Gate {
-		x, err := p.target(take, &t.line.shared.Report.Calibration)
-		if err != nil {
-			return nil, fmt.Errorf("take %s: %w", take.ID, err)
-		}
-		list[i] = gate.Exam{Name: take.ID.String(), RateHz: take.RateHz, Teacher: x.labels, Probs: x.probs, Weights: x.weights}
+	answers, err := d.Student.answers(t.split.Choose)
+	if err != nil {
+		return 0, err
 	}
-	return list, nil
+	s, err := gate.Mark(n.Labels, n.Background, exams, answers)
+	return merit(s.Scores), err
 }
 
 // compare judges the candidates on the takes of the devices that run the rival, or on all where the gate has none of them.
@@ -137,24 +137,6 @@ func (t trial) compare(r rival, exams []gate.Exam, answers []gate.Answers, chose
 		return nil, err
 	}
 	return &Comparison{Running: r.release, Devices: r.devices, Verdict: v}, nil
-}
-
-// answers are a network's committed labels of the rigs' sides of takes.
-func (n *Network) answers(takes []*PairedTake, r Recipe) (_ gate.Answers, err error) {
-	p, err := n.predictor(r.session())
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, p.close()) }()
-	var list gate.Answers
-	for _, t := range takes {
-		labels, err := p.labels(t.Ego)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, labels)
-	}
-	return list, nil
 }
 
 // rivals opens the releases that run. Where none does, or one can't read these features or knows other classes, the teacher

@@ -35,7 +35,7 @@ func labelsOf(t testing.TB, names ...string) tas.Labels {
 func worldRecipe() Recipe {
 	return Recipe{
 		RateHz: testRate, Channels: 16, Layers: 4, Dropout: 0.1, Lag: 400 * time.Millisecond, Hold: 300 * time.Millisecond,
-		Epochs: 20, Batch: 4, Rate: 1e-2, Decay: 1e-4, Smooth: 0.15, Temperature: 2, Seed: 7, Threads: 1,
+		Epochs: 20, Batch: 4, Rate: 1e-2, Decay: 1e-4, Smooth: 0.15, Temperature: 1, Method: "tandem", Seed: 7, Threads: 1,
 	}
 }
 
@@ -110,9 +110,9 @@ func trainWorld(t testing.TB, takes []LabelledTake, r Recipe) *Network {
 	return net
 }
 
-func scoreOf(t testing.TB, n *Network, takes []LabelledTake, r Recipe) tas.Scores {
+func scoreOf(t testing.TB, n *Network, takes []LabelledTake) tas.Scores {
 	t.Helper()
-	s, err := n.Score(takes, r)
+	s, err := n.Score(takes)
 	if err != nil {
 		t.Fatal(err)
 	}

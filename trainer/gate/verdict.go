@@ -89,17 +89,7 @@ func Judge(t Trial, cfg Config) (*Verdict, error) {
 		return nil, err
 	}
 	v := &Verdict{Takes: len(list), Parts: parts, Seeds: len(t.Candidates), Margin: cfg.Margin, Confidence: cfg.Confidence}
-	// Answers to exams without a frame that counts go, as the exams went.
-	scored := func(a Answers) Answers {
-		var out Answers
-		for i, e := range t.Exams {
-			if slices.ContainsFunc(e.Weights, func(w float32) bool { return w > 0 }) {
-				out = append(out, a[i])
-			}
-		}
-		return out
-	}
-	running := scored(t.Running)
+	running := sat(t.Exams, t.Running)
 	var before []part
 	if v.Running, before, err = mark(list, k, running, t.Labels, t.Background); err != nil {
 		return nil, err
@@ -107,7 +97,7 @@ func Judge(t Trial, cfg Config) (*Verdict, error) {
 	after := make([][]part, len(t.Candidates))
 	for i, a := range t.Candidates {
 		var s Scores
-		if s, after[i], err = mark(list, k, scored(a), t.Labels, t.Background); err != nil {
+		if s, after[i], err = mark(list, k, sat(t.Exams, a), t.Labels, t.Background); err != nil {
 			return nil, err
 		}
 		v.BySeed = append(v.BySeed, s)
@@ -116,9 +106,33 @@ func Judge(t Trial, cfg Config) (*Verdict, error) {
 	if len(v.BySeed) == 1 {
 		v.BySeed = nil
 	}
-	v.churn(list, running, scored(t.Candidates[t.Chosen]))
+	v.churn(list, running, sat(t.Exams, t.Candidates[t.Chosen]))
 	v.decide(before, after, cfg)
 	return v, nil
+}
+
+// Mark scores a network's answers to exams.
+func Mark(labels tas.Labels, background []string, exams []Exam, answers Answers) (Scores, error) {
+	if len(answers) != len(exams) {
+		return Scores{}, fmt.Errorf("gate: answers to %d of %d exams", len(answers), len(exams))
+	}
+	list, _, err := papers(exams, labels.Len())
+	if err != nil {
+		return Scores{}, err
+	}
+	s, _, err := mark(list, labels.Len(), sat(exams, answers), labels, background)
+	return s, err
+}
+
+// sat are the answers to exams of which a frame counts: the others go, as papers has them gone.
+func sat(exams []Exam, answers Answers) Answers {
+	var out Answers
+	for i, e := range exams {
+		if slices.ContainsFunc(e.Weights, func(w float32) bool { return w > 0 }) {
+			out = append(out, answers[i])
+		}
+	}
+	return out
 }
 
 func (c Config) defaults() Config {
@@ -208,6 +222,7 @@ func (v *Verdict) explain() string {
 func student(confidence float64, n int) float64 {
 	z := math.Sqrt2 * math.Erfinv(2*confidence-1)
 	v := float64(n)
-	z3, z5, z7 := math.Pow(z, 3), math.Pow(z, 5), math.Pow(z, 7)
+	z2 := z * z
+	z3, z5, z7 := z2*z, z2*z2*z, z2*z2*z2*z
 	return z + (z3+z)/(4*v) + (5*z5+16*z3+3*z)/(96*v*v) + (3*z7+19*z5+17*z3-15*z)/(384*v*v*v)
 }

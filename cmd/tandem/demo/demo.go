@@ -358,7 +358,7 @@ func (l *loop) oracle(ctx context.Context) (*oracle, error) {
 	}
 	o := &oracle{takes: map[string]*stream{}}
 	for _, t := range test {
-		classes, err := n.Predict(t.Sequence, recipe)
+		classes, err := n.Predict(t.Sequence)
 		if err != nil {
 			return nil, err
 		}
