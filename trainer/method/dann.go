@@ -55,8 +55,8 @@ func domainLoss(b *nn.Build, exo, ego domain) *graph.Tensor {
 }
 
 // reversal gives the samples of a step their λ.
-func (o Options) reversal(step, steps int, batch []train.Sample) ([]train.Sample, error) {
-	λ := reversalLimit * o.Penalty * (2/(1+math.Exp(-10*float64(step)/float64(steps))) - 1)
+func (o Options) reversal(m moment, batch []train.Sample) ([]train.Sample, error) {
+	λ := reversalLimit * o.Penalty * (2/(1+math.Exp(-10*float64(m.step)/float64(m.steps))) - 1)
 	out := slices.Clone(batch)
 	for i, s := range out {
 		out[i].Float = maps.Clone(s.Float)

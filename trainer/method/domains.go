@@ -25,7 +25,7 @@ type confusion struct {
 	// loss of both domains' frames; it may have parameters of its own, which are trained, too, and then forgotten.
 	loss func(b *nn.Build, exo, ego domain) *graph.Tensor
 	// prepare gives the samples of a step what the loss reads besides; may be nil.
-	prepare func(step, steps int, batch []train.Sample) ([]train.Sample, error)
+	prepare func(m moment, batch []train.Sample) ([]train.Sample, error)
 }
 
 // adaptDomains trains a student that starts as the teacher on labelled exo sequences, while what it makes of exo and of ego

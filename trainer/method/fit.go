@@ -26,9 +26,12 @@ type job struct {
 	loss    train.Loss
 	// evaluate scores parameters, higher is better; nil keeps the last epoch.
 	evaluate func(p *nn.Params) (float64, error)
-	// prepare replaces the samples of a step, of so many; nil leaves them.
-	prepare func(step, steps int, batch []train.Sample) ([]train.Sample, error)
+	// prepare replaces the samples of a step; nil leaves them.
+	prepare func(m moment, batch []train.Sample) ([]train.Sample, error)
 }
+
+// moment is a step of training.
+type moment struct{ step, perEpoch, steps int }
 
 // fit trains until the last epoch and leaves the chosen parameters in j.params.
 func (o Options) fit(ctx context.Context, j job) (err error) {
@@ -62,9 +65,9 @@ func (o Options) fit(ctx context.Context, j job) (err error) {
 	}
 	schedule := o.schedule(len(pieces))
 	if j.prepare != nil {
-		steps := schedule.Epochs * ((len(pieces) + schedule.Batch - 1) / schedule.Batch)
+		perEpoch := (len(pieces) + schedule.Batch - 1) / schedule.Batch
 		hooks.Prepare = func(_ context.Context, step int, batch []train.Sample) ([]train.Sample, error) {
-			return j.prepare(step, steps, batch)
+			return j.prepare(moment{step, perEpoch, schedule.Epochs * perEpoch}, batch)
 		}
 	}
 	if o.Progress != nil {

@@ -194,8 +194,8 @@ func (o Options) warp(ctx context.Context, teacher *Model, s *segmenter, params 
 			return b.SquaredError(y, q, w)
 		})
 	}}
-	j.prepare = func(step, steps int, batch []train.Sample) ([]train.Sample, error) {
-		if step%(steps/o.Epochs) > 0 {
+	j.prepare = func(m moment, batch []train.Sample) ([]train.Sample, error) {
+		if m.step%m.perEpoch > 0 {
 			return batch, nil
 		}
 		student.Params = params

@@ -104,8 +104,8 @@ func (o Options) adaptByCycles(ctx context.Context, teacher *Model, lessons, cho
 		loss := b.Add(b.Scale(b.Add(there, back), 0.5), b.Scale(anchor, o.Penalty))
 		return b.Mul(loss, b.Sum(b.Weights())) // a piece counts by its frames
 	}
-	j.prepare = func(step, _ int, batch []train.Sample) ([]train.Sample, error) {
-		rng := rand.New(rand.NewPCG(o.Seed, uint64(step)))
+	j.prepare = func(m moment, batch []train.Sample) ([]train.Sample, error) {
+		rng := rand.New(rand.NewPCG(o.Seed, uint64(m.step)))
 		out := slices.Clone(batch)
 		for i, x := range out {
 			c := byName[x.Name]
