@@ -13,16 +13,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tandem/stream/wire"
+	"tandem/trainer/pairfile"
 )
 
-// The archive keeps pairs as they came: one file a rig and take, <device>/<take>.pairs (see record.go). A record is
+// The archive keeps pairs as they came: one file a rig and take, <device>/<take>.pairs (see package pairfile). A record is
 // acknowledged to the sender only once it is on the disk. What a power cut leaves half-written at the end is cut off
 // when the archive is opened, which is counted; a bad record anywhere else is an error, since that is not what a power
 // cut does.
-const (
-	archiveSuffix = ".pairs"
-	lockFile      = ".lock"
-)
+const lockFile = ".lock"
 
 // ErrArchive is wrapped by errors about the archive: damaged, in use, out of space.
 var ErrArchive = errors.New("pair archive")
@@ -104,47 +102,39 @@ func lockDir(dir string) (*os.File, error) {
 
 // listTakes returns the takes of the archive in a directory, sorted by device and take.
 func listTakes(dir string) ([]TakeID, error) {
-	devices, err := os.ReadDir(dir)
+	takes, err := pairfile.Dir(dir).Takes()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrArchive, err)
 	}
-	var ids []TakeID
-	for _, d := range devices {
-		if d.Type().IsRegular() {
-			continue // the lock, or what somebody has put there
-		}
-		files, err := os.ReadDir(filepath.Join(dir, d.Name()))
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrArchive, err)
-		}
-		for _, f := range files {
-			take, ok := strings.CutSuffix(f.Name(), archiveSuffix)
-			if !ok {
-				continue
-			}
-			id := TakeID{d.Name(), take}
-			err := wire.CheckToken("device", id.Device)
-			if err == nil {
-				err = wire.CheckToken("take", id.Take)
-			}
-			if err != nil {
-				return nil, fmt.Errorf("%w: %s is no file of the archive, move it away: %w", ErrArchive, id.path(dir), err)
-			}
-			ids = append(ids, id)
-		}
+	ids := make([]TakeID, len(takes))
+	for i, t := range takes {
+		ids[i] = TakeID{t.Device, t.Name}
 	}
-	slices.SortFunc(ids, TakeID.compare)
 	return ids, nil
 }
 
-func (t TakeID) path(dir string) string { return filepath.Join(dir, t.Device, t.Take+archiveSuffix) }
+func (t TakeID) file() pairfile.Take { return pairfile.Take{Device: t.Device, Name: t.Take} }
 
-// check makes sure that a batch is of the take in whose file it lies: files can be renamed.
-func (t TakeID) check(at int64, b *wire.PairBatch) error {
-	if got := (TakeID{b.Ego.Device, b.Ego.Take}); got != t {
-		return fmt.Errorf("the record at byte %d is of the take %s; give the file its name back", at, got)
+func (t TakeID) path(dir string) string { return pairfile.Dir(dir).Path(t.file()) }
+
+// readTake calls fn with each batch in a take's file in the order of sequence numbers. end is where the whole records
+// end; -1 reads as far as they reach now, beside a process that writes.
+func readTake(dir string, id TakeID, end int64, fn func(*wire.PairBatch) error) error {
+	var stopped error // by fn, whose errors are its own
+	call := func(b *wire.PairBatch) error {
+		stopped = fn(b)
+		return stopped
 	}
-	return nil
+	read := pairfile.Dir(dir).Read
+	if end >= 0 {
+		read = func(t pairfile.Take, fn func(*wire.PairBatch) error) error {
+			return pairfile.Dir(dir).ReadTo(t, end, fn)
+		}
+	}
+	if err := read(id.file(), call); err != nil && stopped == nil {
+		return fmt.Errorf("%w: %w", ErrArchive, err)
+	}
+	return stopped
 }
 
 // load reads what a take's file holds, and cuts off a record that was not finished.
@@ -160,12 +150,12 @@ func (a *Archive) load(id TakeID) (err error) {
 	}
 	t := &takeFile{first: map[uint64]bool{}}
 	var stats ArchiveStats
-	t.end, err = readRecords(f, info.Size(), func(at int64, b *wire.PairBatch) error {
+	t.end, err = pairfile.Scan(f, info.Size(), func(at int64, b *wire.PairBatch) error {
 		t.note(b)
 		stats.count(b)
-		return id.check(at, b)
+		return id.file().Check(at, b)
 	})
-	if errors.Is(err, errTorn) {
+	if errors.Is(err, pairfile.ErrTorn) {
 		a.stats.Torn++
 		err = errors.Join(f.Truncate(t.end), f.Sync())
 	}
@@ -243,14 +233,14 @@ func (a *Archive) Add(b *wire.PairBatch) (stored bool, err error) {
 
 // append writes a record durably to the file, which it makes for the first, or leaves the file as it was.
 func (t *takeFile) append(path string, payload []byte) (err error) {
-	record := appendRecord(nil, payload)
+	record := pairfile.AppendRecord(nil, payload)
 	flags := os.O_WRONLY
 	if t.end == 0 {
 		if err := makeDir(filepath.Dir(path)); err != nil {
 			return err
 		}
 		flags |= os.O_CREATE
-		record = append([]byte(archiveHeader), record...)
+		record = append([]byte(pairfile.Header), record...)
 	}
 	f, err := os.OpenFile(path, flags, 0o644)
 	if err != nil {

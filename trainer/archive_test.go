@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"tandem/stream/wire"
+	"tandem/trainer/pairfile"
 )
 
 var take1 = TakeID{"rig-1", "take-1"}
@@ -137,7 +138,7 @@ func TestArchiveAfterACut(t *testing.T) {
 		t.Fatal(err)
 	}
 	var cuts []int
-	for i := range len(archiveHeader) {
+	for i := range len(pairfile.Header) {
 		cuts = append(cuts, i)
 	}
 	for i := int(whole); i <= len(data); i++ {
@@ -149,7 +150,7 @@ func TestArchiveAfterACut(t *testing.T) {
 		a := openTestArchive(t, dir)
 		records, kept, torn := []uint64{0, 1}, whole, uint64(1)
 		switch {
-		case cut < len(archiveHeader):
+		case cut < len(pairfile.Header):
 			records, kept = nil, 0
 		case cut == int(whole):
 			torn = 0
@@ -196,7 +197,7 @@ func TestArchiveRefusesWhatIsDamaged(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	data[len(archiveHeader)+recordHead+5] ^= 1
+	data[len(pairfile.Header)+12+5] ^= 1
 	writeTake(t, dir, take1, data)
 	_, err = OpenArchive(dir)
 	if !errors.Is(err, ErrArchive) || !strings.Contains(err.Error(), "byte 15 is damaged") || !strings.Contains(err.Error(), take1.path(dir)) {
@@ -378,7 +379,7 @@ func TestReadArchiveBesideAWriter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.Write(appendRecord(nil, encode(t, paired(take1, 4, 1)))[:40]); err != nil {
+	if _, err := f.Write(pairfile.AppendRecord(nil, encode(t, paired(take1, 4, 1)))[:40]); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.Close(); err != nil {

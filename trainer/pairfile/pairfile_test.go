@@ -1,10 +1,7 @@
 package pairfile
 
 import (
-	"bytes"
-	"encoding/binary"
 	"fmt"
-	"hash/crc32"
 	"os"
 	"path/filepath"
 	"slices"
@@ -37,20 +34,15 @@ func batch(t testing.TB, take Take, first uint64, n int) []byte {
 }
 
 // record makes a record of a payload.
-func record(payload []byte) []byte {
-	head := binary.LittleEndian.AppendUint32(nil, uint32(len(payload)))
-	head = binary.LittleEndian.AppendUint32(head, crc32.Checksum(payload, castagnoli))
-	head = binary.LittleEndian.AppendUint32(head, crc32.Checksum(head, castagnoli))
-	return append(head, payload...)
-}
+func record(payload []byte) []byte { return AppendRecord(nil, payload) }
 
 func write(t testing.TB, take Take, parts ...[]byte) Dir {
 	t.Helper()
 	d := Dir(t.TempDir())
-	if err := os.MkdirAll(filepath.Dir(d.path(take)), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(d.Path(take)), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(d.path(take), slices.Concat(parts...), 0o644); err != nil {
+	if err := os.WriteFile(d.Path(take), slices.Concat(parts...), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	return d
@@ -66,7 +58,7 @@ func firsts(d Dir, take Take) (list []uint64, err error) {
 }
 
 func TestReadInOrder(t *testing.T) {
-	d := write(t, rig, []byte(header), record(batch(t, rig, 10, 5)), record(batch(t, rig, 0, 10)), record(batch(t, rig, 15, 1)))
+	d := write(t, rig, []byte(Header), record(batch(t, rig, 10, 5)), record(batch(t, rig, 0, 10)), record(batch(t, rig, 15, 1)))
 	if got, err := firsts(d, rig); err != nil || !slices.Equal(got, []uint64{0, 10, 15}) {
 		t.Errorf("%v, %v", got, err)
 	}
@@ -78,7 +70,7 @@ func TestReadInOrder(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(string(d), "rig-0"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(d.path(Take{"rig-0", "z"}), nil, 0o644); err != nil {
+	if err := os.WriteFile(d.Path(Take{"rig-0", "z"}), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := d.Takes(); err != nil || fmt.Sprint(got) != "[rig-0/z rig-1/take-1]" {
@@ -101,7 +93,7 @@ func TestTornAndDamaged(t *testing.T) {
 	spoilt[len(spoilt)-1]++
 	headless := slices.Clone(one)
 	headless[0]++
-	at := len(header) + len(one)
+	at := len(Header) + len(one)
 	const hint = "; move the file away to go on without the take"
 	for _, test := range []struct {
 		name string
@@ -109,18 +101,18 @@ func TestTornAndDamaged(t *testing.T) {
 		want []uint64
 		err  string
 	}{
-		{"header cut off", []byte(header)[:5], nil, ""},
-		{"only a header", []byte(header), nil, ""},
+		{"header cut off", []byte(Header)[:5], nil, ""},
+		{"only a Header", []byte(Header), nil, ""},
 		{"another file", []byte("something else here"), nil, `it does not begin with "tandem pairs 1": it is no file of pairs`},
-		{"cut in a record's header", slices.Concat([]byte(header), one, two[:7]), []uint64{0}, ""},
-		{"cut in a payload", slices.Concat([]byte(header), one, two[:30]), []uint64{0}, ""},
-		{"data that had not come", slices.Concat([]byte(header), one, spoilt), []uint64{0}, ""},
-		{"zeros that had not come", slices.Concat([]byte(header), one, make([]byte, 100)), []uint64{0}, ""},
-		{"damage in the middle", slices.Concat([]byte(header), one, spoilt, one), nil, fmt.Sprintf("the record at byte %d is damaged: its checksum is wrong", at) + hint},
-		{"a bad header in the middle", slices.Concat([]byte(header), headless, two), nil, fmt.Sprintf("the record at byte %d is damaged: its header is wrong", len(header)) + hint},
-		{"no batch", slices.Concat([]byte(header), record([]byte("x"))), nil, fmt.Sprintf("the record at byte %d is damaged: ", len(header))},
-		{"of another take", slices.Concat([]byte(header), record(batch(t, Take{"rig-1", "take-2"}, 0, 1))), nil,
-			fmt.Sprintf("the record at byte %d is of the take rig-1/take-2; give the file its name back", len(header))},
+		{"cut in a record's Header", slices.Concat([]byte(Header), one, two[:7]), []uint64{0}, ""},
+		{"cut in a payload", slices.Concat([]byte(Header), one, two[:30]), []uint64{0}, ""},
+		{"data that had not come", slices.Concat([]byte(Header), one, spoilt), []uint64{0}, ""},
+		{"zeros that had not come", slices.Concat([]byte(Header), one, make([]byte, 100)), []uint64{0}, ""},
+		{"damage in the middle", slices.Concat([]byte(Header), one, spoilt, one), nil, fmt.Sprintf("the record at byte %d is damaged: its checksum is wrong", at) + hint},
+		{"a bad header in the middle", slices.Concat([]byte(Header), headless, two), nil, fmt.Sprintf("the record at byte %d is damaged: its header is wrong", len(Header)) + hint},
+		{"no batch", slices.Concat([]byte(Header), record([]byte("x"))), nil, fmt.Sprintf("the record at byte %d is damaged: ", len(Header))},
+		{"of another take", slices.Concat([]byte(Header), record(batch(t, Take{"rig-1", "take-2"}, 0, 1))), nil,
+			fmt.Sprintf("the record at byte %d is of the take rig-1/take-2; give the file its name back", len(Header))},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			d := write(t, rig, test.file)
@@ -128,12 +120,12 @@ func TestTornAndDamaged(t *testing.T) {
 			switch {
 			case test.err == "" && (err != nil || !slices.Equal(got, test.want)):
 				t.Errorf("%v, %v; want %v", got, err, test.want)
-			case test.err != "" && (err == nil || !strings.HasPrefix(err.Error(), d.path(rig)+": "+test.err)):
+			case test.err != "" && (err == nil || !strings.HasPrefix(err.Error(), d.Path(rig)+": "+test.err)):
 				t.Errorf("got  %v\nwant %s", err, test.err)
 			}
 		})
 	}
-	d := write(t, rig, []byte(header), one)
+	d := write(t, rig, []byte(Header), one)
 	stop := fmt.Errorf("enough")
 	if err := d.Read(rig, func(*wire.PairBatch) error { return stop }); err != stop { //nolint:errorlint // it comes as it is
 		t.Errorf("the caller's error: %v", err)
@@ -141,22 +133,4 @@ func TestTornAndDamaged(t *testing.T) {
 	if _, err := firsts(d, Take{"rig-9", "x"}); !os.IsNotExist(err) {
 		t.Errorf("no such take: %v", err)
 	}
-}
-
-func FuzzScan(f *testing.F) {
-	f.Add([]byte(header + "x"))
-	f.Add(slices.Concat([]byte(header), record([]byte("abc")), record([]byte("d"))))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		total := 0
-		err := scan(bytes.NewReader(data), int64(len(data)), func(at int64, payload []byte) error {
-			total += recordHead + len(payload)
-			if !bytes.Equal(data[at+recordHead:at+recordHead+int64(len(payload))], payload) {
-				t.Fatalf("the payload at %d is not that of the file", at)
-			}
-			return nil
-		})
-		if total > len(data) {
-			t.Fatalf("records of %d bytes in %d bytes, %v", total, len(data), err)
-		}
-	})
 }

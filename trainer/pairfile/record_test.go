@@ -1,4 +1,4 @@
-package trainer
+package pairfile
 
 import (
 	"bytes"
@@ -14,17 +14,17 @@ import (
 // pairsFile is a take's file of n records, and where each begins.
 func pairsFile(t testing.TB, n int) (data []byte, at []int) {
 	t.Helper()
-	data = []byte(archiveHeader)
+	data = []byte(Header)
 	for i := range n {
 		at = append(at, len(data))
-		data = appendRecord(data, encode(t, paired(take1, uint64(i), 1)))
+		data = AppendRecord(data, batch(t, rig, uint64(i), 1))
 	}
 	return data, at
 }
 
 // readAll returns the first sequence numbers in a file.
 func readAll(data []byte) (list []uint64, end int64, err error) {
-	end, err = readRecords(bytes.NewReader(data), int64(len(data)), func(_ int64, b *wire.PairBatch) error {
+	end, err = Scan(bytes.NewReader(data), int64(len(data)), func(_ int64, b *wire.PairBatch) error {
 		list = append(list, b.Ego.FirstSeq)
 		return nil
 	})
@@ -46,7 +46,7 @@ func TestEveryCut(t *testing.T) {
 		if len(list) != want || end != int64(whole) {
 			t.Fatalf("cut at %d: %d records up to byte %d, want %d up to %d", cut, len(list), end, want, whole)
 		}
-		if torn := cut != whole || cut == 0; torn != errors.Is(err, errTorn) || !torn && err != nil {
+		if torn := cut != whole || cut == 0; torn != errors.Is(err, ErrTorn) || !torn && err != nil {
 			t.Fatalf("cut at %d: %v", cut, err)
 		}
 	}
@@ -73,11 +73,11 @@ func TestEveryFlip(t *testing.T) {
 				}
 				want := fmt.Sprintf("the record at byte %d is damaged", start)
 				// A length that reaches beyond the file's end is caught by the header's checksum.
-				if err == nil || errors.Is(err, errTorn) || !strings.Contains(err.Error(), want) || len(list) != record {
+				if err == nil || errors.Is(err, ErrTorn) || !strings.Contains(err.Error(), want) || len(list) != record {
 					t.Fatalf("bit %d of byte %d: %d records, %v; want %q", bit, i, len(list), err, want)
 				}
 			default:
-				if !errors.Is(err, errTorn) || end != int64(at[2]) || len(list) != 2 {
+				if !errors.Is(err, ErrTorn) || end != int64(at[2]) || len(list) != 2 {
 					t.Fatalf("bit %d of byte %d: %d records up to %d, %v", bit, i, len(list), end, err)
 				}
 			}
@@ -95,12 +95,12 @@ func TestBlocksThatWereNotWritten(t *testing.T) {
 		"the record's last part":  append(bytes.Clone(data[:at[2]+100]), make([]byte, len(data)-at[2]-100)...),
 	} {
 		list, end, err := readAll(bad)
-		if !errors.Is(err, errTorn) || len(list) < 2 || end != int64(slices.Concat(at, []int{len(data)})[len(list)]) {
+		if !errors.Is(err, ErrTorn) || len(list) < 2 || end != int64(slices.Concat(at, []int{len(data)})[len(list)]) {
 			t.Errorf("%s: %d records up to %d, %v", name, len(list), end, err)
 		}
 	}
 	// More than a record can't come from a single write.
-	if _, _, err := readAll(append(bytes.Clone(data), make([]byte, maxRecord+recordHead+1)...)); err == nil || errors.Is(err, errTorn) {
+	if _, _, err := readAll(append(bytes.Clone(data), make([]byte, maxRecord+recordHead+1)...)); err == nil || errors.Is(err, ErrTorn) {
 		t.Errorf("more zeros than a record: %v", err)
 	}
 }
@@ -108,27 +108,27 @@ func TestBlocksThatWereNotWritten(t *testing.T) {
 func TestRecordsThatAreNoPairs(t *testing.T) {
 	data, _ := pairsFile(t, 1)
 	at := len(data)
-	data = appendRecord(data, []byte("not a message"))
-	if _, end, err := readAll(data); err == nil || errors.Is(err, errTorn) || end != int64(at) || !strings.Contains(err.Error(), fmt.Sprintf("byte %d", at)) {
+	data = AppendRecord(data, []byte("not a message"))
+	if _, end, err := readAll(data); err == nil || errors.Is(err, ErrTorn) || end != int64(at) || !strings.Contains(err.Error(), fmt.Sprintf("byte %d", at)) {
 		t.Errorf("up to %d: %v", end, err)
 	}
 }
 
-// FuzzReadRecords reads a whole record and what follows it. Nothing crashes, and what is left after the repair reads
+// FuzzScan reads a whole record and what follows it. Nothing crashes, and what is left after the repair reads
 // cleanly and gives the same.
-func FuzzReadRecords(f *testing.F) {
-	payload := encode(f, paired(take1, 3, 2))
-	f.Add([]byte(archiveHeader), payload, []byte{})
-	f.Add([]byte(archiveHeader), payload, appendRecord(nil, payload))
-	f.Add([]byte(archiveHeader), payload, make([]byte, 50))
+func FuzzScan(f *testing.F) {
+	payload := batch(f, rig, 3, 2)
+	f.Add([]byte(Header), payload, []byte{})
+	f.Add([]byte(Header), payload, AppendRecord(nil, payload))
+	f.Add([]byte(Header), payload, make([]byte, 50))
 	f.Add([]byte("tandem"), []byte{}, []byte{})
 	f.Fuzz(func(t *testing.T, head, payload, tail []byte) {
-		data := append(appendRecord(bytes.Clone(head), payload), tail...)
+		data := append(AppendRecord(bytes.Clone(head), payload), tail...)
 		list, end, err := readAll(data)
 		if end < 0 || end > int64(len(data)) {
 			t.Fatalf("the whole records reach to %d of %d", end, len(data))
 		}
-		if err != nil && !errors.Is(err, errTorn) {
+		if err != nil && !errors.Is(err, ErrTorn) {
 			return
 		}
 		again, e, err := readAll(data[:end])

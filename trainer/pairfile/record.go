@@ -1,39 +1,33 @@
-package trainer
+package pairfile
 
 import (
 	"bufio"
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
-	"os"
-	"slices"
 
 	"tandem/stream/wire"
 )
 
-// A take's file is a header line and then records of
-//
-//	length of the payload uint32 | CRC-32C of the payload uint32 | CRC-32C of these 8 bytes uint32 | payload
-//
-// little-endian, in the order of arrival. The payload is an encoded wire.PairBatch. The header's own checksum tells a
-// record that was cut off from one whose length is damaged.
+// Header begins a file.
+const Header = "tandem pairs 1\n"
+
+// A record's header, whose own checksum tells a record that was cut off from one whose length is damaged, and its payload.
 const (
-	archiveHeader = "tandem pairs 1\n"
-	recordHead    = 12
-	maxRecord     = wire.MaxMessage
+	recordHead = 12
+	maxRecord  = wire.MaxMessage
 )
 
-// errTorn says that a file ends in what a power cut leaves of a record: one record at most was being written, and
+// ErrTorn says that a file ends in what a power cut leaves of a record: one record at most was being written, and
 // nothing follows it.
-var errTorn = errors.New("the last record is cut off")
+var ErrTorn = errors.New("the last record is cut off")
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// appendRecord appends a record with the payload to dst.
-func appendRecord(dst, payload []byte) []byte {
+// AppendRecord appends a record with the payload to dst.
+func AppendRecord(dst, payload []byte) []byte {
 	var head [recordHead]byte
 	binary.LittleEndian.PutUint32(head[0:], uint32(len(payload)))
 	binary.LittleEndian.PutUint32(head[4:], crc32.Checksum(payload, castagnoli))
@@ -50,25 +44,25 @@ func parseHead(head []byte) (n int64, sum uint32, ok bool) {
 	return n, binary.LittleEndian.Uint32(head[4:]), n > 0 && n <= maxRecord
 }
 
-// readRecords calls fn with each record of the first size bytes of a take's file, and with the byte at which it begins.
-// It returns how far the whole records reach, and errTorn when the beginning of one more follows.
-func readRecords(r io.ReaderAt, size int64, fn func(at int64, b *wire.PairBatch) error) (end int64, err error) {
+// Scan calls fn with each record of the first size bytes of a take's file, and with the byte at which it begins. It
+// returns how far the whole records reach, and ErrTorn when the beginning of one more follows.
+func Scan(r io.ReaderAt, size int64, fn func(at int64, b *wire.PairBatch) error) (end int64, err error) {
 	in := bufio.NewReaderSize(io.NewSectionReader(r, 0, size), int(min(size, 1<<18)))
-	head := make([]byte, min(size, int64(len(archiveHeader))))
+	head := make([]byte, min(size, int64(len(Header))))
 	if _, err := io.ReadFull(in, head); err != nil {
 		return 0, err
 	}
-	if string(head) != archiveHeader[:len(head)] {
-		return 0, fmt.Errorf("it does not begin with %q: it is no file of pairs", archiveHeader[:len(archiveHeader)-1])
+	if string(head) != Header[:len(head)] {
+		return 0, fmt.Errorf("it does not begin with %q: it is no file of pairs", Header[:len(Header)-1])
 	}
-	if len(head) < len(archiveHeader) {
-		return 0, errTorn
+	if len(head) < len(Header) {
+		return 0, ErrTorn
 	}
-	end = int64(len(archiveHeader))
+	end = int64(len(Header))
 	var payload []byte
 	for end < size {
 		if size-end < recordHead {
-			return end, errTorn
+			return end, ErrTorn
 		}
 		var head [recordHead]byte
 		if _, err := io.ReadFull(in, head[:]); err != nil {
@@ -80,7 +74,7 @@ func readRecords(r io.ReaderAt, size int64, fn func(at int64, b *wire.PairBatch)
 		}
 		next := end + recordHead + n
 		if next > size {
-			return end, errTorn
+			return end, ErrTorn
 		}
 		if int64(cap(payload)) < n {
 			payload = make([]byte, n)
@@ -91,7 +85,7 @@ func readRecords(r io.ReaderAt, size int64, fn func(at int64, b *wire.PairBatch)
 		}
 		if crc32.Checksum(payload, castagnoli) != sum {
 			if next == size {
-				return end, errTorn // the file had grown, the data had not come yet
+				return end, ErrTorn // the file had grown, the data had not come yet
 			}
 			return end, damaged(end, "its checksum is wrong")
 		}
@@ -129,53 +123,7 @@ func unreadable(r io.ReaderAt, at, size int64) error {
 			return damaged(at, why)
 		}
 	}
-	return errTorn
-}
-
-// readTake calls fn with each batch in a take's file in the order of sequence numbers. end is where the whole records
-// end; -1 reads as far as they reach now, beside a process that writes.
-func readTake(dir string, id TakeID, end int64, fn func(*wire.PairBatch) error) (err error) {
-	path := id.path(dir)
-	fail := func(err error) error { return fmt.Errorf("%w: %s: %w", ErrArchive, path, err) }
-	f, err := os.Open(path)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrArchive, err)
-	}
-	defer f.Close() //nolint:errcheck // only read
-	size := end
-	if end < 0 {
-		info, err := f.Stat()
-		if err != nil {
-			return fail(err)
-		}
-		size = info.Size()
-	}
-	if size == 0 {
-		return nil // its first record has not come, or was cut off
-	}
-	type record struct {
-		first uint64
-		at    int64
-	}
-	var list []record
-	_, err = readRecords(f, size, func(at int64, b *wire.PairBatch) error {
-		list = append(list, record{b.Ego.FirstSeq, at})
-		return id.check(at, b)
-	})
-	if err != nil && (end >= 0 || !errors.Is(err, errTorn)) {
-		return fail(err)
-	}
-	slices.SortStableFunc(list, func(x, y record) int { return cmp.Compare(x.first, y.first) })
-	for _, r := range list {
-		b, err := readRecord(f, r.at)
-		if err != nil {
-			return fail(err)
-		}
-		if err := fn(b); err != nil {
-			return err
-		}
-	}
-	return nil
+	return ErrTorn
 }
 
 // readRecord reads the record at a byte that is known to begin one.
