@@ -44,6 +44,26 @@ func FilterBankExtractor() (Extractor, error) {
 	}}, nil
 }
 
+// OpenBackbone returns the extractor that a configuration names, as OpenExtractor does, with what it takes to train it on. One
+// that can only be run is an error.
+func OpenBackbone(name string) (*backbone.Backbone, error) {
+	if name == "" {
+		return backbone.Default()
+	}
+	if !backbone.Is(name) {
+		return nil, fmt.Errorf("extractor %s can't be trained on: that needs a directory with %s and %s, such as tandem train extractor writes",
+			name, backbone.File, backbone.CheckpointFile)
+	}
+	b, err := backbone.Read(name)
+	if err != nil {
+		return nil, err
+	}
+	if b.Params == nil {
+		return nil, fmt.Errorf("extractor %s can't be trained on: it comes without a network and %s", name, backbone.CheckpointFile)
+	}
+	return b, nil
+}
+
 // OpenExtractor returns the extractor that a configuration names: the default one (empty), FilterBank, or one in a
 // directory, which is a bundle or what `tandem train extractor` wrote. rateHz is a bundle's, otherwise 0.
 func OpenExtractor(name string) (ex Extractor, rateHz float64, err error) {

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
+	"path/filepath"
+	"strings"
 
 	"tandem/stream/capture"
 	"tandem/stream/frame"
@@ -27,7 +30,7 @@ func (r Recording) EachFrame(ctx context.Context, rate float64, classes tas.Labe
 		return err
 	}
 	defer func() { err = errors.Join(err, cam.Close()) }()
-	n, last := int64(len(all)), int64(0)
+	n, last := int64(len(all)), int64(-1)
 	for {
 		f, err := cam.Next(ctx)
 		if errors.Is(err, io.EOF) {
@@ -36,17 +39,14 @@ func (r Recording) EachFrame(ctx context.Context, rate float64, classes tas.Labe
 		if err != nil {
 			return fmt.Errorf("%s: %w", r.Video, err)
 		}
-		if _, _, ok := sampler.Take(f.Time); !ok {
-			last = f.Index
-			cam.Release(f)
-			continue
-		}
 		last = f.Index
-		at := r.label(f.Time, f.Index)
-		if n == 0 || at < -r.slack() || at >= n+r.slack() {
-			err = fmt.Errorf("%s: frame %d of %s lies at label %d of %d: the labels are not of this video", r.Take, f.Index, r.Video, at, n)
-		} else {
-			err = visit(f, all[min(max(at, 0), n-1)])
+		if _, _, ok := sampler.Take(f.Time); ok {
+			at := r.label(f.Time, f.Index)
+			if n == 0 || at < -r.slack() || at >= n+r.slack() {
+				err = fmt.Errorf("%s: frame %d of %s lies at label %d of %d: the labels are not of this video", r.Take, f.Index, r.Video, at, n)
+			} else {
+				err = visit(f, all[min(max(at, 0), n-1)])
+			}
 		}
 		cam.Release(f)
 		if err != nil {
@@ -58,4 +58,12 @@ func (r Recording) EachFrame(ctx context.Context, rate float64, classes tas.Labe
 			r.Take, r.Video, last, n)
 	}
 	return nil
+}
+
+// Names returns the take's name with that of the directory that it is in, since takes of several directories may have one
+// name, and the recording's, which the camera's is added to.
+func (r Recording) Names() (take, recording string) {
+	dir := filepath.Dir(r.Video)
+	take = path.Join(filepath.Base(filepath.Dir(dir)), filepath.Base(dir))
+	return take, path.Join(take, strings.TrimSuffix(filepath.Base(r.Video), filepath.Ext(r.Video)))
 }

@@ -26,6 +26,7 @@ type trainImportOptions struct {
 	set               dataset.Options
 	pool, clock       string
 	extractor         string
+	frames            bool
 	threads           int
 	onnxruntime       string
 }
@@ -49,6 +50,7 @@ docs/datasets.md describes the layouts.`,
 		Example: `  tandem train import --from two-stream-50salads --check
   tandem train import --from Assembly101 --exo v4 --ego e4 --rate 1.5 --out data/assembly101
   tandem train import --from takes --extractor store/bundles/line-0001 --out data/cell
+  tandem train import --from takes --frames --out data/cell
   tandem train import --from gtea --stride 2 --background background --out data/gtea`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
@@ -70,6 +72,7 @@ docs/datasets.md describes the layouts.`,
 	f.IntVar(&o.set.Folds, "folds", 0, "make so many folds of a data set that comes with none")
 	f.StringArrayVar(&o.set.Scenarios, "scenario", nil, "of Ego-Exo4D: only this scenario; may be repeated")
 	f.StringVar(&o.extractor, "extractor", "", "what makes features of videos: a directory that 'tandem train extractor' wrote, a bundle, or filterbank (default: the built-in extractor)")
+	f.BoolVar(&o.frames, "frames", false, "of videos: keep the ego view's pictures with its features, for the method feature-extractor")
 	f.StringVar(&o.clock, "clock", "", "of simulated takes: match frames by the devices' stamps or by the truth (default: stamps)")
 	f.IntVar(&o.threads, "threads", 1, "threads of the extractor")
 	f.StringVar(&o.onnxruntime, "onnxruntime", "", "ONNX Runtime's library (default: found)")
@@ -112,8 +115,8 @@ func (o *trainImportOptions) run(cmd *cobra.Command) (err error) {
 			return err
 		}
 		defer func() { err = errors.Join(err, o.set.Extractor.Close()) }()
-	} else if o.extractor != "" || o.clock != "" {
-		return usagef("--extractor and --clock are for videos; %s is a %s data set, which holds features", o.from, format.Name)
+	} else if o.extractor != "" || o.clock != "" || o.frames {
+		return usagef("--extractor, --frames and --clock are for videos; %s is a %s data set, which holds features", o.from, format.Name)
 	}
 	o.set.CacheBytes = -1 // everything is read once
 	set, err := dataset.Open(ctx, o.from, format.Name, o.set)
@@ -169,6 +172,11 @@ func (o *trainImportOptions) openExtractor() error {
 	}
 	if o.set.RateHz == 0 {
 		o.set.RateHz = rate
+	}
+	if o.frames {
+		if o.set.Frames, err = trainer.OpenBackbone(o.extractor); err != nil {
+			return err
+		}
 	}
 	o.set.Extractor, err = feature.New(ex.ONNX, ex.Contract, ort.Options{Threads: o.threads})
 	return err

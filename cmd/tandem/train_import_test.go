@@ -155,7 +155,7 @@ func TestTrainImportWrongUse(t *testing.T) {
 		{"--from ROOT --check --pool median", `pool "median": expected "first", "max" or "mean"`},
 		{"--from ROOT --check --rate 5 --stride 2", "a stride of 2 and a rate of 5 Hz: expected one of them"},
 		{"--from ROOT --check --threads 0", "--threads 0: expected 1 or more"},
-		{"--from ROOT --check --clock truth", "--extractor and --clock are for videos; ROOT is a two-stream data set, which holds features"},
+		{"--from ROOT --check --clock truth", "--extractor, --frames and --clock are for videos; ROOT is a two-stream data set, which holds features"},
 		{"--from ROOT --check now", `unexpected argument "now"`},
 	} {
 		args := append([]string{"train", "import"}, strings.Fields(strings.ReplaceAll(test.args, "ROOT", root))...)

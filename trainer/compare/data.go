@@ -43,7 +43,9 @@ func (d data) sequence(ctx context.Context, take, view string) (method.Sequence,
 	if err != nil {
 		return method.Sequence{}, err
 	}
-	return method.Sequence{Name: take + "/" + view, Dim: f.View.Dim, Features: f.Data, Weights: f.Weights}, nil
+	s := method.Sequence{Name: take + "/" + view, Dim: f.View.Dim, Features: f.Data, Weights: f.Weights}
+	s.Frames, err = d.frames(t, view)
+	return s, err
 }
 
 // exo returns the sequences of the exo views that saw a take.

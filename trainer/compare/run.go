@@ -2,7 +2,6 @@ package compare
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -129,9 +128,8 @@ func (r *run) unit(ctx context.Context, fold dataset.Fold, seed uint64) error {
 		began := time.Now()
 		result := Result{Data: k.data, Recipe: k.recipe, Method: c.method, Seed: seed, Fold: fold.Name, Jitter: c.jitter, Pairs: c.pairs}
 		err := u.measure(ctx, c, &result)
-		var width *method.WidthError
-		if errors.As(err, &width) {
-			result.NotApplicable, err = width.Error(), nil
+		if why := notApplicable(err); why != "" {
+			result.NotApplicable, err = why, nil
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)

@@ -243,7 +243,7 @@ func (u *unit) test(ctx context.Context, student *method.Model) (*TestScores, er
 	if errors.Is(err, dataset.ErrNoLabels) {
 		return t, nil
 	}
-	if err == nil && len(exo) > 0 && exo[0].Dim == student.Dim() {
+	if err == nil && len(exo) > 0 && student.Reads(exo[0].Sequence) {
 		var s tas.Scores
 		s, err = score(student, exo, u.hold)
 		t.Exo = &s

@@ -116,6 +116,9 @@ func (w *converter) take(ctx context.Context, t *Take) error {
 			if err := w.view(ctx, t, v); err != nil {
 				return err
 			}
+			if err := w.pictures(ctx, t, v); err != nil {
+				return err
+			}
 		}
 	}
 	var exo, ego []int
@@ -232,6 +235,9 @@ func (w *converter) finish() error {
 				return err
 			}
 		}
+	}
+	if err := w.extractor(); err != nil {
+		return err
 	}
 	dirs, err := os.ReadDir(w.root)
 	if err != nil {

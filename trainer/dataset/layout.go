@@ -318,7 +318,7 @@ func (l *layout) openArray(path string) (*stored, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(f.Shape) != 2 || f.Shape[0] < 1 || f.Shape[1] < 1 || f.Type == npy.Int64 {
+	if len(f.Shape) != 2 || f.Shape[0] < 1 || f.Shape[1] < 1 || f.Type == npy.Int64 || f.Type == npy.Uint8 {
 		return nil, errors.Join(fmt.Errorf("%s is an array of shape %v and type %s, expected floats [D, T]", path, f.Shape, f.Type), f.Close())
 	}
 	dim, samples := f.Shape[0], f.Shape[1]

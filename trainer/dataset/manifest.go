@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 
+	"tandem/trainer/backbone"
 	"tandem/trainer/dataset/npy"
 )
 
@@ -24,6 +25,7 @@ import (
 //	features_VIEW/TAKE.npy       float32 [D, T] in Fortran order, so that a frame's features lie together
 //	times_VIEW/TAKE.npy          int64 [T], nanoseconds, where the samples are not evenly spaced
 //	weights_VIEW/TAKE.npy        float32 [T], where lost samples were filled in
+//	frames_VIEW/, extractor/     see Pictures
 //	groundTruth/, groundTruth_ego/, mapping.txt, splits/
 //
 // What reads two-stream data sets reads it too.
@@ -147,6 +149,7 @@ type own struct {
 	manifest *manifest
 	at       []int               // which of the manifest's views ours are
 	files    map[string][]string // the manifest's files by take, sorted; under "" those of no take
+	backbone *backbone.Backbone  // of pictures; nil where there are none
 }
 
 func openTandem(ctx context.Context, dir string, o Options) (*contents, error) {
@@ -184,6 +187,12 @@ func openTandem(ctx context.Context, dir string, o Options) (*contents, error) {
 	}
 	c.notes = append(slices.Clone(m.Notes), c.notes...)
 	c.open, c.verify = x.open, x.verify
+	if err := x.openBackbone(); err != nil {
+		return nil, err
+	}
+	if c.backbone = x.backbone; c.backbone != nil {
+		c.pictures = x.pictures
+	}
 	return c, nil
 }
 
@@ -287,7 +296,7 @@ func (x *own) sortFiles() {
 	for _, name := range slices.Sorted(maps.Keys(x.manifest.Files)) {
 		dir, base, _ := strings.Cut(name, "/")
 		take := ""
-		if dir != splitsDir && base != "" {
+		if dir != splitsDir && dir != extractorDir && base != "" {
 			take = strings.TrimSuffix(strings.TrimSuffix(base, arrayEnding), labelEnding)
 		}
 		x.files[take] = append(x.files[take], name)

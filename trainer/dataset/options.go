@@ -1,10 +1,12 @@
 package dataset
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
 	"tandem/runtime/feature"
+	"tandem/trainer/backbone"
 )
 
 // Pool says how several samples become one when a data set is read at a lower rate than it is stored at.
@@ -45,7 +47,10 @@ type Options struct {
 
 	// Extractor makes the features of formats that hold videos (sim). The caller closes it after the data set.
 	Extractor *feature.Extractor
-	Clock     Clock // sim: by which clock frames are matched; "" is Stamps
+	// Frames keeps pictures of the ego view with the features when a format that holds videos is imported, for methods that
+	// train the extractor: it is what Extractor was made of, and must have parameters. nil keeps none.
+	Frames *backbone.Backbone
+	Clock  Clock // sim: by which clock frames are matched; "" is Stamps
 }
 
 // DefaultCacheBytes is the default of Options.CacheBytes.
@@ -72,6 +77,9 @@ func (o Options) Validate() error {
 		return fmt.Errorf("a stride of %d and a rate of %g Hz: expected one of them", o.Stride, o.RateHz)
 	case o.Folds < 0 || o.Folds == 1 || o.Folds > maxFolds:
 		return fmt.Errorf("%d folds: expected 2 to %d", o.Folds, maxFolds)
+	}
+	if o.Frames != nil && o.Frames.Params == nil {
+		return errors.New("frames are to be kept for training an extractor, but this one has no parameters to train")
 	}
 	return o.Clock.validate()
 }

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 
+	"gocv.io/x/gocv"
+
 	"tandem/runtime/feature"
 	"tandem/sim"
 	"tandem/stream/capture"
@@ -87,6 +89,12 @@ func openSim(ctx context.Context, dir string, o Options) (*contents, error) {
 	c.egoLabels = func(_ context.Context, take int) ([]int, error) { return x.readLabels(take, Ego) }
 	if err := x.findViews(o); err != nil {
 		return nil, err
+	}
+	if o.Frames != nil {
+		c.backbone = o.Frames
+		c.shoot = func(ctx context.Context, take, view int, emit func(px []byte) error) error {
+			return x.shoot(ctx, take, view, o.Frames.Contract, emit)
+		}
 	}
 	groups := map[string][]string{}
 	for _, t := range x.list {
@@ -270,38 +278,53 @@ func (x *simTakes) open(ctx context.Context, take, view int) (*stored, error) {
 func (x *simTakes) extract(ctx context.Context, path string, frames []int) (_ []float32, err error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	data := make([]float32, 0, len(frames)*x.extractor.Dim())
+	row := make([]float32, x.extractor.Dim())
+	err = eachFrame(ctx, path, frames, func(p *picture) error {
+		if p.new {
+			if err := x.extractor.Extract(p.mat, row); err != nil {
+				return err
+			}
+		}
+		data = append(data, row...)
+		return nil
+	})
+	return data, err
+}
+
+// picture is a frame that was asked for.
+type picture struct {
+	mat gocv.Mat // until the visit ends
+	new bool     // it is not the frame of the visit before
+}
+
+// eachFrame decodes the frames of those numbers, which ascend and may repeat, and visits them in turn.
+func eachFrame(ctx context.Context, path string, frames []int, visit func(p *picture) error) (err error) {
 	cam, err := capture.Open(ctx, capture.Config{Source: path})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { err = errors.Join(err, cam.Close()) }()
-	dim := x.extractor.Dim()
-	data := make([]float32, len(frames)*dim)
 	for k := 0; k < len(frames); {
 		f, err := cam.Next(ctx)
 		if errors.Is(err, io.EOF) {
-			return nil, fmt.Errorf("it ends before frame %d, which %s tells of", frames[k], sim.TruthFile)
+			return fmt.Errorf("it ends before frame %d, which %s tells of", frames[k], sim.TruthFile)
 		}
 		if err != nil {
-			return nil, err
-		}
-		row := data[k*dim : (k+1)*dim]
-		if int(f.Index) == frames[k] {
-			err = x.extractor.Extract(f.Mat, row)
-		} else if int(f.Index) > frames[k] {
-			err = fmt.Errorf("frame %d can't be decoded", frames[k])
+			return err
 		}
 		at := int(f.Index)
+		if at > frames[k] {
+			err = fmt.Errorf("frame %d can't be decoded", frames[k])
+		}
+		for p := (picture{f.Mat, true}); err == nil && k < len(frames) && frames[k] == at; k++ {
+			err = visit(&p)
+			p.new = false
+		}
 		cam.Release(f)
 		if err != nil {
-			return nil, fmt.Errorf("frame %d: %w", at, err)
-		}
-		if at < frames[k] {
-			continue
-		}
-		for k++; k < len(frames) && frames[k] == at; k++ {
-			copy(data[k*dim:(k+1)*dim], row)
+			return fmt.Errorf("frame %d: %w", at, err)
 		}
 	}
-	return data, nil
+	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"strings"
+
+	"tandem/trainer/backbone"
 )
 
 // contents is what a format knows of a data set. Takes and views are numbered as they stand in their lists.
@@ -28,6 +30,12 @@ type contents struct {
 	// verify compares files with what is known of them; nil if nothing is.
 	verify func(ctx context.Context, take int) error
 	close  func() error
+
+	// pictures opens the pictures of a take's view, shoot makes them; nil where there are none. backbone is the extractor that
+	// they are for.
+	pictures func(take, view int) (*Pictures, error)
+	shoot    func(ctx context.Context, take, view int, emit func(px []byte) error) error
+	backbone *backbone.Backbone
 }
 
 // takeInfo is what is known of a take before it is read.

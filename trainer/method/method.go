@@ -22,7 +22,7 @@ type Method struct {
 
 // methods in the order of the table.
 func methods() []Method {
-	return []Method{exoOnly(), egoOracle(), tasMSE(), feature(), both(), tandem(), softDTW(), tcc(), coral(), mmd(), dann()}
+	return []Method{exoOnly(), egoOracle(), tasMSE(), feature(), featureExtractor(), both(), tandem(), softDTW(), tcc(), coral(), mmd(), dann()}
 }
 
 // Names returns the names of the methods.

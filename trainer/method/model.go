@@ -11,6 +11,8 @@ import (
 	"tandem/learn/nn"
 	"tandem/runtime/ort"
 	"tandem/tas"
+	"tandem/trainer/backbone"
+	"tandem/trainer/vision"
 )
 
 // Model is a trained network: a teacher or a student.
@@ -23,6 +25,8 @@ type Model struct {
 
 	net     *segmenter
 	session ort.Options
+	// eyes is the student's own extractor; nil where the features are read as they are.
+	eyes *backbone.Backbone
 }
 
 // Dim is the number of features a frame that the model reads.
@@ -88,6 +92,7 @@ type predictor struct {
 	m    *Model
 	lags []int
 	p    *net.Predictor
+	eyes *vision.Eyes // of a model with an extractor of its own
 }
 
 func (m *Model) open() (*predictor, error) {
@@ -106,15 +111,28 @@ func (m *Model) open() (*predictor, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &predictor{m, lags, p}, nil
+	eyes, err := m.openEyes()
+	if err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return &predictor{m, lags, p, eyes}, nil
 }
 
-func (p *predictor) close() error { return p.p.Close() }
+func (p *predictor) close() error {
+	if p.eyes != nil {
+		return errors.Join(p.p.Close(), p.eyes.Close())
+	}
+	return p.p.Close()
+}
 
 // logits returns what the network's outputs say of each frame, on the natural time line: one [T, classes] for each scale
 // of a C2F-TCN, one from all heads of a TCN.
 func (p *predictor) logits(s Sequence) ([][]float32, error) {
 	if err := s.check(p.m.Dim()); err != nil {
+		return nil, err
+	}
+	s, err := p.see(s)
+	if err != nil {
 		return nil, err
 	}
 	heads, err := p.p.Run(s.Features)

@@ -39,6 +39,10 @@ func TestEgoLabelsDoNotMatter(t *testing.T) {
 	}
 	o := Options{Epochs: 2, Network: Network{Channels: 4, Layers: 2}, AdapterChannels: 4, AdapterLayers: 1}.defaults()
 	o.Session.Threads = 1
+	extractor := eye(t, dim)
+	for i := range p.Pairs {
+		p.Pairs[i].Ego.Frames = &Frames{Pictures: noise(frames, uint64(i)), Extractor: extractor}
+	}
 	for _, m := range methods() {
 		var weights [][]float32
 		for _, oracle := range []*Oracle{NewOracle(right), NewOracle(garbage)} {
@@ -48,7 +52,11 @@ func TestEgoLabelsDoNotMatter(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			weights = append(weights, model.Params.Weights)
+			all := slices.Clone(model.Params.Weights)
+			if model.eyes != nil {
+				all = append(all, model.eyes.Params.Weights...)
+			}
+			weights = append(weights, all)
 		}
 		if same := slices.Equal(weights[0], weights[1]); same == m.oracle {
 			t.Errorf("%s: garbage in the place of ego labels gives the same weights: %v", m.Name, same)

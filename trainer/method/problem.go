@@ -19,6 +19,8 @@ type Sequence struct {
 	Features []float32 // [T, Dim]
 	// Weights [T] are 0 where a sample was not seen and filled in, 1 where it was; nil means that all were.
 	Weights []float32
+	// Frames are the pictures that the features were made of; nil where there are none.
+	Frames *Frames
 }
 
 // Len returns T.

@@ -5,14 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
-	"strings"
+	"slices"
 
 	"tandem/runtime/bundle"
 	"tandem/runtime/feature"
 	"tandem/stream/frame"
 	"tandem/tas"
-	"tandem/trainer"
 )
 
 // Frames are labelled pictures at an extractor's input size, as bytes in a file that is gone when they are closed: a data
@@ -25,9 +23,17 @@ type Frames struct {
 	size int
 }
 
+// Recording is a labelled video, such as a trainer.Recording.
+type Recording interface {
+	// Names are the take's, and with the camera's the recording's.
+	Names() (take, recording string)
+	// EachFrame visits frames at a rate, with their classes.
+	EachFrame(ctx context.Context, rate float64, classes tas.Labels, visit func(f *frame.Frame, class int) error) error
+}
+
 // ReadFrames reads the pictures of recordings at a rate, of [Height, Width] as the contract says. A recording with fewer
 // than two pictures, and none at all, are errors. The caller closes the frames.
-func ReadFrames(ctx context.Context, list []trainer.Recording, contract bundle.Extractor, rate float64, classes tas.Labels,
+func ReadFrames[R Recording](ctx context.Context, list []R, contract bundle.Extractor, rate float64, classes tas.Labels,
 	progress func(done int, name string)) (_ *Frames, err error) {
 	px, err := feature.NewPixels(contract)
 	if err != nil {
@@ -46,9 +52,10 @@ func ReadFrames(ctx context.Context, list []trainer.Recording, contract bundle.E
 	row := make([]byte, f.size)
 	for i, r := range list {
 		before := len(f.Classes)
+		take, name := r.Names()
 		err := r.EachFrame(ctx, rate, classes, func(shot *frame.Frame, class int) error {
 			if err := px.Read(shot.Mat, row); err != nil {
-				return fmt.Errorf("%s, frame %d: %w", r.Video, shot.Index, err)
+				return fmt.Errorf("%s, frame %d: %w", name, shot.Index, err)
 			}
 			if _, err := file.WriteAt(row, int64(len(f.Classes))*int64(f.size)); err != nil {
 				return fmt.Errorf("cache pictures: %w", err)
@@ -57,17 +64,16 @@ func ReadFrames(ctx context.Context, list []trainer.Recording, contract bundle.E
 			return nil
 		})
 		if err == nil && len(f.Classes) < before+2 {
-			err = fmt.Errorf("%s: %d pictures at %g a second, expected at least 2; is it a video?", r.Video, len(f.Classes)-before, rate)
+			err = fmt.Errorf("%s: %d pictures at %g a second, expected at least 2; is it a video?", name, len(f.Classes)-before, rate)
 		}
 		if err != nil {
 			return nil, errors.Join(err, f.Close())
 		}
-		name := takeName(r)
-		if len(f.Takes) == 0 || f.Takes[len(f.Takes)-1] != name {
-			f.Takes = append(f.Takes, name)
+		if !slices.Contains(f.Takes, take) {
+			f.Takes = append(f.Takes, take)
 		}
 		if progress != nil {
-			progress(i+1, name+"/"+strings.TrimSuffix(filepath.Base(r.Video), filepath.Ext(r.Video)))
+			progress(i+1, name)
 		}
 	}
 	if len(f.Classes) == 0 {
@@ -76,14 +82,11 @@ func ReadFrames(ctx context.Context, list []trainer.Recording, contract bundle.E
 	return f, nil
 }
 
-// takeName tells takes of one name in several directories apart.
-func takeName(r trainer.Recording) string {
-	dir := filepath.Dir(r.Video)
-	return filepath.ToSlash(filepath.Join(filepath.Base(filepath.Dir(dir)), filepath.Base(dir)))
-}
-
 // Len returns the number of pictures.
 func (f *Frames) Len() int { return len(f.Classes) }
+
+// Size returns the number of bytes of a picture.
+func (f *Frames) Size() int { return f.size }
 
 // Read reads picture i, channels first, into dst.
 func (f *Frames) Read(i int, dst []byte) error {

@@ -162,3 +162,113 @@ func TestTrainingThatCannotBeIsRefused(t *testing.T) {
 		t.Error("a contract without fields was taken")
 	}
 }
+
+// pictures are numbered pictures in memory.
+type pictures [][]byte
+
+func (p pictures) Len() int  { return len(p) }
+func (p pictures) Size() int { return len(p[0]) }
+func (p pictures) Read(i int, dst []byte) error {
+	copy(dst, p[i])
+	return nil
+}
+
+// stored reads all pictures of a recording.
+func stored(t *testing.T, r trainer.Recording, classes tas.Labels) pictures {
+	t.Helper()
+	f, err := vision.ReadFrames(t.Context(), []trainer.Recording{r}, backbone.Contract(small), 4, classes, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	p := make(pictures, f.Len())
+	for i := range p {
+		p[i] = make([]byte, f.Size())
+		if err := f.Read(i, p[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return p
+}
+
+// TestRegressionBringsEgoFeaturesToExoOnes on a rendered take that it was not trained on.
+func TestRegressionBringsEgoFeaturesToExoOnes(t *testing.T) {
+	exo, ego := recordings(t, 3, "exo1"), recordings(t, 3, "ego")
+	classes, err := trainer.ClassesOf(exo, []string{"background"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// An extractor that has seen the exo side.
+	frames, _ := read(t, exo[:2], 4)
+	first := config()
+	first.Epochs = 4
+	r, err := vision.Train(t.Context(), frames, frames, classes.Len(), first, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	from, err := backbone.New(small, r.Params, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eyes, err := vision.Open(from, vision.DefaultConfig().Session)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lessons []vision.Lesson
+	for i := range exo {
+		x, e := stored(t, exo[i], classes), stored(t, ego[i], classes)
+		n := min(len(x), len(e))
+		target, err := eyes.See(x[:n])
+		if err != nil {
+			t.Fatal(err)
+		}
+		weights := make([]float32, n)
+		for k := range weights {
+			weights[k] = float32(min(k, 1)) // the first has no partner
+		}
+		lessons = append(lessons, vision.Lesson{Pictures: e[:n], Target: target, Weights: weights})
+	}
+	if err := eyes.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c := vision.Follow{Config: config(), Steps: 10}
+	c.Rate = 3e-3
+	before, err := vision.Distance(from, lessons[2:], c.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	student, err := vision.Regress(t.Context(), from, lessons[:2], c, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := vision.Distance(student, lessons[2:], c.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !(after < 0.7*before) {
+		t.Errorf("the mean squared error falls from %g to %g, expected to less than 0.7 of it", before, after)
+	}
+	if slices.Equal(student.Params.Weights, from.Params.Weights) {
+		t.Error("nothing was learnt")
+	}
+	again, err := vision.Regress(t.Context(), from, lessons[:2], c, nil)
+	if err != nil || !slices.Equal(again.Params.Weights, student.Params.Weights) {
+		t.Errorf("the same once more has other weights: %v", err)
+	}
+	c.Choose = lessons[2:]
+	chosen, err := vision.Regress(t.Context(), from, lessons[:2], c, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if best, err := vision.Distance(chosen, lessons[2:], c.Config); err != nil || best > after {
+		t.Errorf("the epoch chosen by the third take has error %g there, the last one %g: %v", best, after, err)
+	}
+	lessons[1].Weights = lessons[1].Weights[1:]
+	if _, err := vision.Regress(t.Context(), from, lessons, c, nil); err == nil || !strings.Contains(err.Error(), "lesson 1") {
+		t.Errorf("a weight is missing: %v", err)
+	}
+}

@@ -35,11 +35,14 @@ const (
 	Float32 Type = "<f4"
 	Float64 Type = "<f8"
 	Int64   Type = "<i8"
+	Uint8   Type = "|u1"
 )
 
 // size is the number of bytes of an element, 0 if the type isn't read.
 func (t Type) size() int64 {
 	switch t {
+	case Uint8:
+		return 1
 	case Float16, ">f2":
 		return 2
 	case Float32, ">f4":
@@ -95,7 +98,7 @@ func New(r io.ReaderAt, size int64) (*Array, error) {
 	}
 	a := &Array{Type: Type(head.Descr.Type), Shape: head.Descr.Shape, Fortran: head.Descr.Fortran, r: r, offset: offset}
 	if a.Type.size() == 0 {
-		return nil, fmt.Errorf("its elements have type %.20q, expected floats (f2, f4, f8) or i8", a.Type)
+		return nil, fmt.Errorf("its elements have type %.20q, expected floats (f2, f4, f8), i8 or u1", a.Type)
 	}
 	n, err := elements(a.Shape)
 	if err != nil {
@@ -168,7 +171,7 @@ func (a *Array) Len() int64 {
 // Floats reads the elements [at, at+len(dst)) in the order of the file. The array must be of floats; those beyond
 // float32's range become infinities.
 func (a *Array) Floats(at int64, dst []float32) error {
-	if a.Type == Int64 {
+	if a.Type == Int64 || a.Type == Uint8 {
 		return fmt.Errorf("its elements have type %q, expected floats", a.Type)
 	}
 	return a.chunks(at, len(dst), func(i int, data []byte) { a.decode(dst[i:], data) })
@@ -211,6 +214,14 @@ func (a *Array) Ints(at int64, dst []int64) error {
 			dst[i+k] = int64(binary.LittleEndian.Uint64(data[8*k:]))
 		}
 	})
+}
+
+// Bytes reads the elements [at, at+len(dst)) in the order of the file. The array must be of type Uint8.
+func (a *Array) Bytes(at int64, dst []byte) error {
+	if a.Type != Uint8 {
+		return fmt.Errorf("its elements have type %q, expected %q", a.Type, Uint8)
+	}
+	return a.chunks(at, len(dst), func(i int, data []byte) { copy(dst[i:], data) })
 }
 
 // chunks hands over the bytes of the elements [at, at+n) piece by piece, with the number of each piece's first.

@@ -2,6 +2,7 @@ package npy
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"math"
 	"os"
@@ -155,7 +156,7 @@ func TestDamagedFiles(t *testing.T) {
 		{"no dictionary", file("hello there\n", ""), "its header is damaged: npy: invalid dictionary format"},
 		{"cut off", good[:len(good)-1], "it has 23 bytes of data, expected 6 elements of 4 bytes for shape [2 3]: the file is cut off or damaged"},
 		{"longer", good + "x", "it has 25 bytes of data, expected 6 elements of 4 bytes for shape [2 3]: the file is cut off or damaged"},
-		{"type", strings.Replace(good, "<f4", "<c8", 1), `its elements have type "<c8", expected floats (f2, f4, f8) or i8`},
+		{"type", strings.Replace(good, "<f4", "<c8", 1), `its elements have type "<c8", expected floats (f2, f4, f8), i8 or u1`},
 		{"negative", strings.Replace(good, "(2, 3)", "(2,-3)", 1), "its shape is [2 -3]"},
 		{"overflow", file("{'descr': '<f4', 'fortran_order': False, 'shape': (9223372036854775807, 3), }\n", ""), "its shape is [9223372036854775807 3]"},
 		{"axes", file("{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1, 1, 1, 1, 1, 1, 1, 1), }\n", ""), "it has 9 axes, at most 8 are expected"},
@@ -226,4 +227,37 @@ func FuzzArray(f *testing.F) {
 			t.Fatal("an element beyond the end was read")
 		}
 	})
+}
+
+func TestBytes(t *testing.T) {
+	var buf bytes.Buffer
+	w, err := NewWriter(&buf, Uint8, false, 2, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(w.Bytes([]byte{1, 2, 3, 4, 250, 6}), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	lib, err := npy.NewReader(bytes.NewReader(buf.Bytes()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []uint8
+	if err := lib.Read(&all); err != nil || !slices.Equal(all, []uint8{1, 2, 3, 4, 250, 6}) || !slices.Equal(lib.Header.Descr.Shape, []int{2, 3}) {
+		t.Errorf("the library reads %v of shape %v: %v", all, lib.Header.Descr.Shape, err)
+	}
+	a, err := New(bytes.NewReader(buf.Bytes()), int64(buf.Len()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, 3)
+	if err := a.Bytes(3, got); err != nil || !slices.Equal(got, []byte{4, 250, 6}) {
+		t.Errorf("bytes: %v, %v", got, err)
+	}
+	if err := a.Bytes(4, got); err == nil {
+		t.Error("bytes beyond the end were read")
+	}
+	if err := a.Floats(0, make([]float32, 2)); err == nil {
+		t.Error("bytes were read as floats")
+	}
 }

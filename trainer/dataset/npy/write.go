@@ -16,12 +16,12 @@ type Writer struct {
 	buf  []byte
 }
 
-// NewWriter writes the header of an array of type Float32 or Int64 and returns the writer of its elements, in the
+// NewWriter writes the header of an array of type Float32, Int64 or Uint8 and returns the writer of its elements, in the
 // order of the file: with fortran the first axis varies fastest. An array of shape [D, T] in that order is written time
 // after time, while every reader sees [D, T].
 func NewWriter(w io.Writer, typ Type, fortran bool, shape ...int) (*Writer, error) {
-	if typ != Float32 && typ != Int64 {
-		return nil, fmt.Errorf("write npy: type %q, expected %q or %q", typ, Float32, Int64)
+	if typ != Float32 && typ != Int64 && typ != Uint8 {
+		return nil, fmt.Errorf("write npy: type %q, expected %q, %q or %q", typ, Float32, Int64, Uint8)
 	}
 	n, err := elements(shape)
 	if err != nil {
@@ -92,6 +92,15 @@ func (w *Writer) Ints(values []int64) error {
 		values = values[n:]
 	}
 	return nil
+}
+
+// Bytes writes the next elements of a Uint8 array.
+func (w *Writer) Bytes(values []byte) error {
+	if err := w.take(Uint8, len(values)); err != nil {
+		return err
+	}
+	_, err := w.w.Write(values)
+	return err
 }
 
 // take counts n elements off.
