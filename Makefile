@@ -9,7 +9,7 @@ GOLANGCI := build/bin/golangci-lint-2.15.0
 DEMO_FLAGS ?= --seeds 1,2,3
 FUZZTIME ?= 30s
 
-.PHONY: help demo test build deps deps-test lint vet bench bench-train fuzz generate clean
+.PHONY: help demo test build deps deps-test lint vet bench bench-train fuzz generate extractor clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
 
@@ -61,6 +61,15 @@ fuzz: deps ## fuzz every decoder of outside bytes for FUZZTIME each
 
 generate: ## regenerate stream/wire from its .proto (needs protoc)
 	@$(ENV) go generate ./stream/wire
+
+extractor: build ## train the built-in image extractor again (half an hour); result in build/extractor/trained
+	@mkdir -p build/extractor
+	@for crew in train/101 train/102 train/103 train/104 choose/105 test/106; do \
+		out=build/extractor/$${crew%/*}/crew-$${crew#*/}; \
+		[ -f $$out/.done ] || { rm -rf $$out; \
+			build/bin/tandem sim --out $$out --takes 4 --seed $${crew#*/} --cameras exo1,exo2; touch $$out/.done; }; done
+	build/bin/tandem train extractor --labelled build/extractor/train --choose build/extractor/choose --test build/extractor/test --out build/extractor/trained
+	@echo "extractor: to build it in, copy extractor.json and extractor.ckpt from build/extractor/trained to trainer/backbone/builtin"
 
 clean: ## remove build/
 	rm -rf build

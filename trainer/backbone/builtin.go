@@ -6,7 +6,7 @@ import (
 	"io/fs"
 )
 
-// files are what `make extractor` wrote. extractor.json says how; docs/extractor.md tells what it is worth.
+// files are what `make extractor` writes. extractor.json says how; docs/extractor.md tells what it is worth.
 //
 //go:embed builtin/extractor.json builtin/extractor.ckpt
 var files embed.FS
