@@ -16,21 +16,27 @@ import (
 // fold.
 func trainSet(t *testing.T) string {
 	t.Helper()
+	return trainSetOf(t, 3)
+}
+
+// trainSetOf is trainSet with so many features a frame.
+func trainSetOf(t *testing.T, dim int) string {
+	t.Helper()
 	root := filepath.Join(t.TempDir(), "pumps")
 	rng := rand.New(rand.NewPCG(3, 4))
 	const frames = 60
 	for _, take := range []string{"a", "b", "c", "d", "e"} {
 		var text strings.Builder
-		exo, ego := make([]float32, 0, 3*frames), make([]float32, 0, 3*frames)
+		exo, ego := make([]float32, 0, dim*frames), make([]float32, 0, dim*frames)
 		for f, c := 0, rng.IntN(3); f < frames; c = (c + 1 + rng.IntN(2)) % 3 {
 			for range 8 + rng.IntN(8) {
 				if f++; f > frames {
 					break
 				}
 				fmt.Fprintf(&text, "step_%d\n", c)
-				for d := range 3 {
+				for d := range dim {
 					on := float32(0)
-					if d == c {
+					if d%3 == c {
 						on = 2
 					}
 					exo = append(exo, on+0.3*float32(rng.NormFloat64()))
@@ -38,8 +44,8 @@ func trainSet(t *testing.T) string {
 				}
 			}
 		}
-		putArray(t, root, "features_exo/"+take+".npy", 3, exo)
-		putArray(t, root, "features_ego/"+take+".npy", 3, ego)
+		putArray(t, root, "features_exo/"+take+".npy", dim, exo)
+		putArray(t, root, "features_ego/"+take+".npy", dim, ego)
 		putText(t, root, "groundTruth/"+take+".txt", text.String())
 		putText(t, root, "groundTruth_ego/"+take+".txt", text.String())
 	}

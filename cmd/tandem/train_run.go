@@ -35,6 +35,7 @@ type trainRunOptions struct {
 	makeFolds         int
 	single            compare.Single
 	networks          networkOptions
+	bundle            bundleOptions
 	threads           int
 	onnxruntime       string
 	json              bool
@@ -42,7 +43,7 @@ type trainRunOptions struct {
 
 const trainRunExample = `  tandem train run --data data/cell --method tandem --out student
   tandem train run --data data/salads --method tas --fold 1 --score --out salads-tas
-  tandem train run --data data/cell --method tandem --network causal --lags 0,2 --teacher-network tcn --out rig --json`
+  tandem train run --data data/cell --method tandem --network causal --lags 0,2 --hold auto --extractor builtin --out rig`
 
 func newTrainRun() *cobra.Command {
 	var o trainRunOptions
@@ -54,6 +55,7 @@ func newTrainRun() *cobra.Command {
   model.onnx        the student over whole sequences
   model.checkpoint  its parameters
   report.json       options, seed, digests, agreement with the teacher, offsets found, scores if they were asked for
+  bundle/           what a rig runs: the student and the extractor of its features, with --network causal and --extractor
 
 and is there only when all of it is. With --fold, the takes of the fold's train part are used, otherwise all.
 
@@ -84,6 +86,8 @@ func (o *trainRunOptions) flags(f *pflag.FlagSet) {
 	f.IntVar(&o.single.Options.MinSteps, "min-steps", 0, "optimizer steps of each stage at least: few pairs are passed over more often")
 	f.Float64Var(&o.single.Options.Rate, "rate", 1e-3, "highest learning rate")
 	o.networks.flags(f)
+	f.StringVar(&o.bundle.extractor, "extractor", "", "make a bundle with the extractor of this bundle, or "+builtinExtractor+": the one that made the features")
+	f.StringVar(&o.bundle.release, "release", "", "name of the bundle's release (default METHOD-SEED)")
 	f.IntVar(&o.threads, "threads", 1, "threads of the training; another number gives slightly other weights")
 	f.StringVar(&o.onnxruntime, "onnxruntime", "", "ONNX Runtime's library (default: found)")
 	f.BoolVar(&o.json, "json", false, "print the report as JSON")
@@ -109,6 +113,9 @@ func (o *trainRunOptions) validate() error {
 		return err
 	}
 	o.single.Options.Session.Threads = o.threads
+	if err := o.bundle.validate(o.single); err != nil {
+		return err
+	}
 	if err := o.single.Check(); err != nil {
 		return usagef("%w", err)
 	}
@@ -127,17 +134,23 @@ func (o *trainRunOptions) run(cmd *cobra.Command) (err error) {
 	if err := ort.Init(o.onnxruntime); err != nil {
 		return err
 	}
+	if err := o.bundle.open(); err != nil {
+		return err
+	}
 	ctx := cmd.Context()
 	set, err := dataset.Open(ctx, o.data, o.format, dataset.Options{Folds: o.makeFolds})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, set.Close()) }()
+	if err := o.bundle.check(set); err != nil {
+		return err
+	}
 	trained, err := o.train(ctx, set, cmd.ErrOrStderr())
 	if err != nil {
 		return err
 	}
-	if err := writeStudent(o.out, trained); err != nil {
+	if err := writeStudent(o.out, trained, o.bundle); err != nil {
 		return err
 	}
 	if o.json {
@@ -174,7 +187,7 @@ func keepStopped(err error, path string) error {
 }
 
 // writeStudent writes the directory: whole, or not at all.
-func writeStudent(out string, t *compare.Trained) (err error) {
+func writeStudent(out string, t *compare.Trained, b bundleOptions) (err error) {
 	out = filepath.Clean(out)
 	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
 		return err
@@ -202,6 +215,11 @@ func writeStudent(out string, t *compare.Trained) (err error) {
 	}
 	for name, data := range map[string][]byte{studentModel: model, studentReport: append(report, '\n')} {
 		if err := writeSynced(filepath.Join(dir, name), data); err != nil {
+			return err
+		}
+	}
+	if b.extractor != "" {
+		if err := b.write(filepath.Join(dir, studentBundle), t); err != nil {
 			return err
 		}
 	}
@@ -262,6 +280,9 @@ func (o *trainRunOptions) print(w io.Writer, r compare.Report) error {
 		}
 	}
 	row("written", "%s: %s, %s, %s", o.out, studentModel, studentCheckpoint, studentReport)
+	if o.bundle.extractor != "" {
+		row("", "%s: release %s, for rigs", filepath.Join(o.out, studentBundle), o.bundle.release)
+	}
 	methods := []string{compare.Teacher, "exo-only", "ego-oracle"}
 	if !slices.Contains(methods, r.Method) {
 		methods = append(methods, r.Method)

@@ -10,6 +10,9 @@ import (
 	"testing"
 
 	"tandem/learn/nn"
+	"tandem/runtime/bundle"
+	"tandem/runtime/model"
+	"tandem/runtime/model/modeltest"
 	"tandem/runtime/ort"
 	"tandem/trainer/compare"
 	"tandem/trainer/method"
@@ -101,7 +104,7 @@ func TestTrainRunNeverOpensEgoLabels(t *testing.T) {
 		putText(t, spoilt, "groundTruth_ego/"+take+".txt", "hammer\n")
 	}
 	for _, name := range method.Names() {
-		if m, err := method.Get(name); err != nil || m.UsesOracle() {
+		if m, err := method.Get(name); err != nil || m.UsesOracle() || name == "feature-extractor" { // which learns from pictures
 			continue
 		}
 		a, b := filepath.Join(t.TempDir(), "a"), filepath.Join(t.TempDir(), "b")
@@ -145,6 +148,49 @@ func TestADivergedTrainingKeepsItsLastGoodParameters(t *testing.T) {
 	}
 }
 
+func TestTrainRunMakesABundle(t *testing.T) {
+	from := modeltest.New(t, modeltest.Options{Release: "line-0001", RateHz: 10})
+	raw, root, out := trainSetOf(t, from.Extractor.Dim), filepath.Join(t.TempDir(), "own"), filepath.Join(t.TempDir(), "rig")
+	succeed(t, "train", "import", "--from", raw, "--source-rate", "10", "--out", root)
+	args := quickTraining("train run", root, "--method", "tandem", "--network", "causal", "--lags", "0,2", "--hold", "auto", "--seed", "4")
+	stdout, _ := succeed(t, append(args, "--extractor", from.Path, "--out", out)...)
+	if !strings.Contains(stdout, filepath.Join(out, studentBundle)+": release tandem-4, for rigs") {
+		t.Errorf("stdout %s", stdout)
+	}
+	b, err := bundle.Read(filepath.Join(out, studentBundle))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r compare.Report
+	if err := json.Unmarshal(b.Report, &r); err != nil || r.Method != "tandem" || r.Hold != b.Segmenter.Decode.MinFrames || r.Hold < 2 {
+		t.Errorf("report %+v, %v; the hold is %d", r, err, b.Segmenter.Decode.MinFrames)
+	}
+	if b.Release != "tandem-4" || b.Parent != "line-0001" || b.RateHz != 10 || !slices.Equal(b.Labels, []string{"step_0", "step_1", "step_2"}) {
+		t.Errorf("%+v", b.Manifest)
+	}
+	m, err := model.Open(b, ort.Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	if err := m.Probe(); err != nil {
+		t.Error(err)
+	}
+
+	for _, c := range []struct{ data, extractor, want string }{
+		{root, "builtin", "so they were made by another one"},
+		{raw, from.Path, "the rate of pumps isn't known"},
+		{root, modeltest.New(t, modeltest.Options{RateHz: 5}).Path, "is for 5"},
+		{root, raw, "manifest.json"},
+	} {
+		var stdout, stderr bytes.Buffer
+		args := quickTraining("train run", c.data, "--method", "tas", "--network", "causal", "--extractor", c.extractor, "--out", out+"2")
+		if code := run(t.Context(), args, &stdout, &stderr); code != exitFailed || !strings.Contains(stderr.String(), c.want) {
+			t.Errorf("%s: status %d, %s", c.want, code, stderr.String())
+		}
+	}
+}
+
 func TestTrainRunNamesWrongUse(t *testing.T) {
 	there := t.TempDir()
 	for _, c := range []struct{ args, want string }{
@@ -160,6 +206,9 @@ func TestTrainRunNamesWrongUse(t *testing.T) {
 		{"run --data x --method tas --out y --gate -1", "expected 0 to 0.4"},
 		{"run --data x --method tas --out y --score", "name a fold"},
 		{"run --data x --method tas --out y --lags 0,2", "not causal"},
+		{"run --data x --method tas --out y --extractor builtin", "needs --network causal, not tcn"},
+		{"run --data x --method tas --out y --release r", "--extractor is missing"},
+		{"run --data x --method tas --out y --network causal --extractor builtin --release R!", `--release "R!"`},
 		{"run --data x --method tas --out y now", `unexpected argument "now"`},
 		{"walk", `unknown command "walk"`},
 	} {
