@@ -141,6 +141,7 @@ func (c *Config) validate() error {
 	setDefault(&c.Jobs.AckWait, 30*time.Second)
 	setDefault(&c.Jobs.Attempts, 3)
 	setDefault(&c.Jobs.Patience, time.Hour)
+	setDefault(&c.Distil.Method, DefaultRecipe().Method)
 	bad := func(field string, got any, want string) error {
 		return fmt.Errorf("%w: %s is %v, expected %s", ErrConfig, field, got, want)
 	}
