@@ -20,6 +20,7 @@ type loader struct {
 	pictures Pictures
 	batch    int
 	seed     uint64
+	augment  Augment
 	im       bundle.Image
 	// target adds to a sample what the pictures chosen for it should give, and their weights.
 	target func(s *train.Sample, chosen []int)
@@ -33,7 +34,7 @@ type loader struct {
 
 func newLoader(p Pictures, c Config, target func(s *train.Sample, chosen []int)) *loader {
 	im := backbone.Contract(c.Network).Input
-	l := &loader{pictures: p, batch: c.Batch, seed: c.Seed, im: im, target: target, epoch: -1, data: make([]float32, c.Batch*p.Size())}
+	l := &loader{pictures: p, batch: c.Batch, seed: c.Seed, augment: c.Augment, im: im, target: target, epoch: -1, data: make([]float32, c.Batch*p.Size())}
 	for range max(1, min(runtime.GOMAXPROCS(0), 4)) {
 		l.canvases = append(l.canvases, newCanvas(c.Augment, im.Width, im.Height))
 		l.raw = append(l.raw, make([]byte, p.Size()))
@@ -41,11 +42,12 @@ func newLoader(p Pictures, c Config, target func(s *train.Sample, chosen []int))
 	return l
 }
 
-// slots are n placeholders for batches.
+// slots are n placeholders for batches. Their names are what a state file knows a run by, so all is in them that training
+// depends on and that train.Fit doesn't see.
 func (l *loader) slots(n int) []train.Sample {
 	list := make([]train.Sample, n)
 	for i := range list {
-		list[i] = train.Sample{Name: fmt.Sprintf("batch %d of %d pictures", i, l.pictures.Len()), Frames: l.batch}
+		list[i] = train.Sample{Name: fmt.Sprintf("batch %d of %d pictures, %+v", i, l.pictures.Len(), l.augment), Frames: l.batch}
 	}
 	return list
 }
