@@ -27,6 +27,7 @@ const (
 	studentModel      = "model.onnx"
 	studentCheckpoint = "model.checkpoint"
 	studentReport     = "report.json"
+	studentExtractor  = "extractor" // of feature-extractor
 )
 
 // trainRunOptions are the flags of train run.
@@ -54,6 +55,7 @@ func newTrainRun() *cobra.Command {
 
   model.onnx        the student over whole sequences
   model.checkpoint  its parameters
+  extractor/        the student's own extractor, of the method feature-extractor
   report.json       options, seed, digests, agreement with the teacher, offsets found, scores if they were asked for
   bundle/           what a rig runs: the student and the extractor of its features, with --network causal and --extractor
 
@@ -220,6 +222,11 @@ func writeStudent(out string, t *compare.Trained, b bundleOptions) (err error) {
 	}
 	if b.extractor != "" {
 		if err := b.write(filepath.Join(dir, studentBundle), t); err != nil {
+			return err
+		}
+	}
+	if b := t.Model.Extractor(); b != nil { // the student's own
+		if err := b.Write(filepath.Join(dir, studentExtractor)); err != nil {
 			return err
 		}
 	}
