@@ -65,6 +65,9 @@ func Distil(ctx context.Context, teacher *Network, split Split, r Recipe, progre
 	}
 	o := r.options(len(split.Train), progress)
 	o.Teacher = teacher.Model
+	if c, ok := teacher.TCN(); ok { // the student starts as the teacher, so it has its shape, whoever's recipe made that
+		o.Network.Channels, o.Network.Layers, o.Network.Lags = c.Channels, c.Layers, c.Lags
+	}
 	if r.Method == "tandem" {
 		o.Rate /= 2 // which it doubles
 	}

@@ -67,7 +67,7 @@ func (t *Trainer) waitForTakes(ctx context.Context, c *jobs.Claim, missing strin
 	if waited := time.Since(c.Job.Created); waited > t.cfg.Jobs.Patience {
 		return permanent{fmt.Errorf("no trainer has got all takes within %v: %s; new takes make a new job", t.cfg.Jobs.Patience, why)}
 	}
-	return c.Postpone(ctx, why, t.cfg.Jobs.AckWait/10)
+	return c.Postpone(ctx, why, t.cfg.Jobs.AckWait/3)
 }
 
 // finishRelease ends a job whose release is at the hub already: whoever made it ended before it could say so.
