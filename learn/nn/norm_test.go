@@ -160,3 +160,63 @@ func TestOtherLayersReportMisuse(t *testing.T) {
 		t.Errorf("the statistics of a layer that was never trained give %v", err)
 	}
 }
+
+// A network that sees two domains in one step leaves the statistics of the one that was traced last.
+func TestTheLastDomainCounts(t *testing.T) {
+	layer := func(b *nn.Build, x *graph.Tensor) *graph.Tensor { return b.BatchNorm(x, "norm", -1, nil) }
+	p := declare(t, func(b *nn.Build) { layer(b, b.Features("x", 1)) })
+	p.Init(1)
+	b := nn.NewTrain(p, 1, 16)
+	first, last := make([]float64, 16), make([]float64, 16)
+	for i := range first {
+		first[i], last[i] = float64(i), 100+float64(i)
+	}
+	layer(b, b.Const(first, 1, 16, 1))
+	layer(b, b.Const(last, 1, 16, 1))
+	if names := b.Statistics(); len(names) != 2 {
+		t.Fatalf("the statistics are %v", names)
+	}
+	model, err := b.Model()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := ort.Open(model, ort.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	got := map[string][]float32{}
+	var in, out []ort.Tensor
+	for _, x := range s.Inputs() {
+		values, err := p.Get(x.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := ort.NewTensor(x.Shape, values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = v.Close() }()
+		in = append(in, v)
+	}
+	for _, o := range s.Outputs() {
+		got[o.Name] = make([]float32, 1)
+		v, err := ort.NewTensor(o.Shape, got[o.Name])
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = v.Close() }()
+		out = append(out, v)
+	}
+	bind, err := s.Bind(in, out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = bind.Close() }()
+	if err := bind.Run(); err != nil {
+		t.Fatal(err)
+	}
+	if mean := got["batch.norm.mean"][0]; mean != 107.5 {
+		t.Errorf("the mean is %g, of the last domain it is 107.5", mean)
+	}
+}

@@ -246,7 +246,7 @@ func TestOtherNetworks(t *testing.T) {
 	// the deepest level.
 	o = quick()
 	o.Network = method.Network{Kind: "c2f", Channels: 16}
-	o.Epochs = 12
+	o.Epochs = 10
 	o.Teacher = teacher(t, w, o)
 	if got := accuracy(t, o.Teacher, test.exo); got < 85 {
 		t.Errorf("a C2F-TCN has %.1f %% of the exo frames right", got)
@@ -255,8 +255,7 @@ func TestOtherNetworks(t *testing.T) {
 		t.Errorf("a C2F-TCN taught by one has %.1f %% of the frames right", got)
 	}
 	o.Epochs = 1
-	w = newWorld(1, 2, 0.5)
-	train(t, "dann", w, o)
+	w = newWorld(1, 2, math.Pi/2)
 	o.Network = quick().Network
 	train(t, "tas", w, o)
 }

@@ -2,6 +2,9 @@ package method
 
 import "math"
 
+// never is the exponent below which a path doesn't count: e^-40 is less than rounding.
+const never = 40
+
 // softAlign aligns two sequences by soft dynamic time warping (Cuturi & Blondel, ICML 2017, section 2.2, algorithms 1 and
 // 2): cost [n, m] holds the price of matching row i with column j, a path goes from the first match to the last in steps of
 // one row, one column or both, and
@@ -26,13 +29,22 @@ func softAlign(cost []float64, n, m int, gamma float64) (value float64, e []floa
 			p := &from[i*m+j]
 			var sum float64
 			for d, v := range before {
-				p[d] = math.Exp((least - v) / gamma)
+				switch part := (least - v) / gamma; {
+				case part == 0:
+					p[d] = 1
+				case part > -never:
+					p[d] = math.Exp(part)
+				}
 				sum += p[d]
+			}
+			r[(i+1)*wide+j+1] = cost[i*m+j] + least
+			if sum == 1 {
+				continue
 			}
 			for d := range p {
 				p[d] /= sum
 			}
-			r[(i+1)*wide+j+1] = cost[i*m+j] + least - gamma*math.Log(sum)
+			r[(i+1)*wide+j+1] -= gamma * math.Log(sum)
 		}
 	}
 	e = make([]float64, n*m)
@@ -40,6 +52,9 @@ func softAlign(cost []float64, n, m int, gamma float64) (value float64, e []floa
 	for i := n - 1; i >= 0; i-- {
 		for j := m - 1; j >= 0; j-- {
 			at := i*m + j
+			if e[at] == 0 {
+				continue
+			}
 			if i > 0 && j > 0 {
 				e[at-m-1] += e[at] * from[at][0]
 			}

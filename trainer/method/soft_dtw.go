@@ -138,6 +138,9 @@ func (w *warping) align(logits [][]float32) float64 {
 		mean := make([]float64, n*k)
 		for a := range n {
 			for j, p := range e[a*m : (a+1)*m] {
+				if p < 1e-9 {
+					continue // most of them
+				}
 				for c := range k {
 					mean[a*k+c] += p / mass[a] * z[j*k+c]
 				}
