@@ -21,7 +21,7 @@ With --method it trains one method, as "tandem train run" does, whose help says 
 			return o.run(cmd)
 		},
 	}
-	o.flags(cmd.Flags())
+	o.flags(cmd)
 	cmd.AddCommand(newTrainImport(), newTrainRun(), newTrainCompare(), newTrainExtractor())
 	return cmd
 }

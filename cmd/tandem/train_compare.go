@@ -80,7 +80,7 @@ results of other settings may stand in the same file.`,
 	f.IntVar(&o.plan.Options.Epochs, "epochs", 40, "passes over the data in each stage of a method")
 	f.IntVar(&o.plan.Options.MinSteps, "min-steps", 0, "optimizer steps of each stage at least: few pairs are passed over more often")
 	f.Float64Var(&o.plan.Options.Rate, "rate", 1e-3, "highest learning rate")
-	o.networks.flags(f)
+	o.networks.flags(cmd)
 	f.IntVar(&o.plan.Workers, "workers", 1, "folds and seeds that are at work at once")
 	f.StringVar(&o.out, "out", "", "file of results, gone on from if it is there")
 	f.StringVar(&o.plot, "plot", "", "draw the table and its curves to this .png or .svg file")

@@ -4,7 +4,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/spf13/pflag"
+	"github.com/spf13/cobra"
 
 	"tandem/trainer/compare"
 	"tandem/trainer/method"
@@ -17,7 +17,8 @@ type networkOptions struct {
 	hold    string
 }
 
-func (o *networkOptions) flags(f *pflag.FlagSet) {
+func (o *networkOptions) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
 	f.StringVar(&o.student.Kind, "network", "tcn", "network: "+strings.Join(method.NetworkKinds(), ", "))
 	f.IntVar(&o.student.Channels, "channels", 0, "channels of the network (default 32 for a TCN, 256 for c2f)")
 	f.IntVar(&o.student.Layers, "layers", 0, "layers of a TCN (default 6)")

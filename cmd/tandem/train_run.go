@@ -14,7 +14,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"tandem/runtime/ort"
 	"tandem/trainer/compare"
@@ -69,11 +68,12 @@ No ego label is read, unless the method is ego-oracle, or --score asks for score
 		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
-	o.flags(cmd.Flags())
+	o.flags(cmd)
 	return cmd
 }
 
-func (o *trainRunOptions) flags(f *pflag.FlagSet) {
+func (o *trainRunOptions) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
 	f.StringVar(&o.data, "data", "", "directory of the data set (required)")
 	f.StringVar(&o.format, "format", dataset.Auto, "layout of the data set: "+strings.Join(dataset.FormatNames(), ", "))
 	f.StringVar(&o.single.Method, "method", "", "method: "+strings.Join(method.Names(), ", ")+" (required)")
@@ -87,7 +87,7 @@ func (o *trainRunOptions) flags(f *pflag.FlagSet) {
 	f.IntVar(&o.single.Options.Epochs, "epochs", 40, "passes over the data in each stage of a method")
 	f.IntVar(&o.single.Options.MinSteps, "min-steps", 0, "optimizer steps of each stage at least: few pairs are passed over more often")
 	f.Float64Var(&o.single.Options.Rate, "rate", 1e-3, "highest learning rate")
-	o.networks.flags(f)
+	o.networks.flags(cmd)
 	f.StringVar(&o.bundle.extractor, "extractor", "", "make a bundle with the extractor of this bundle, or "+builtinExtractor+": the one that made the features")
 	f.StringVar(&o.bundle.release, "release", "", "name of the bundle's release (default METHOD-SEED)")
 	f.IntVar(&o.threads, "threads", 1, "threads of the training; another number gives slightly other weights")

@@ -44,7 +44,7 @@ func Write(t compare.Table, path string) error {
 		return err
 	}
 	var b bytes.Buffer
-	if err := render(t, strings.ToLower(filepath.Ext(path)) == ".svg", &b); err != nil {
+	if err := render(t, strings.ToLower(filepath.Ext(path)) == ".svg", dpi, &b); err != nil {
 		return fmt.Errorf("draw %s: %w", path, err)
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), ".figure-*")
@@ -63,7 +63,7 @@ func Write(t compare.Table, path string) error {
 }
 
 // render draws the figure.
-func render(t compare.Table, svg bool, w io.Writer) error {
+func render(t compare.Table, svg bool, dpi int, w io.Writer) error {
 	rows, condition := standing(t)
 	if len(rows) == 0 {
 		return errors.New("the table has no rows")
