@@ -255,3 +255,15 @@ func TestStudent(t *testing.T) {
 		}
 	}
 }
+
+func TestMark(t *testing.T) {
+	list := exams(2)
+	clear(list[0].Weights)
+	s, err := Mark(labels(t), []string{"background"}, list, wrong(list, 0, 1))
+	if err != nil || s.Agreement != 100 || s.F1At50 != 100 || s.Expected < 93.9 || s.Expected > 94.1 {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if _, err := Mark(labels(t), nil, list, wrong(list[:1], 0, 1)); err == nil || !strings.Contains(err.Error(), "answers to 1 of 2 exams") {
+		t.Errorf("%v", err)
+	}
+}
