@@ -300,35 +300,9 @@ func TestJoinDoesNotDependOnArrival(t *testing.T) {
 	}
 }
 
-func abs(x int64) int64 { return max(x, -x) }
-
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-func BenchmarkJoin(b *testing.B) {
-	j, err := New(Config{Exo: []string{"a"}, MaxDt: 50 * time.Millisecond, Buffer: 64})
-	if err != nil {
-		b.Fatal(err)
-	}
-	pairs := 0
-	for i := 0; b.Loop(); i++ {
-		at := int64(i) * 33 * ms
-		if err := j.Exo(0, Sample{Time: at}); err != nil {
-			b.Fatal(err)
-		}
-		if err := j.Ego(Sample{Time: at + ms}); err != nil {
-			b.Fatal(err)
-		}
-		for _, ok := j.Next(); ok; _, ok = j.Next() {
-			pairs++
-		}
-	}
-	if pairs == 0 {
-		b.Fatal("no pairs")
-	}
-	b.ReportMetric(float64(pairs)/b.Elapsed().Seconds(), "pairs/s")
 }
