@@ -9,7 +9,7 @@ GOLANGCI := build/bin/golangci-lint-2.15.0
 DEMO_FLAGS ?= --seeds 1,2,3
 FUZZTIME ?= 30s
 
-.PHONY: help demo test build deps deps-test lint vet bench bench-train fuzz generate extractor clean
+.PHONY: help demo test build deps deps-test lint vet bench bench-train bench-sync fuzz generate extractor clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
 
@@ -55,6 +55,12 @@ bench-train: build ## time training steps beside PyTorch's figures; result in bu
 	@mkdir -p build/bench
 	@$(ENV) build/bin/tandem bench train --json > build/bench/train.json.new && mv build/bench/train.json.new build/bench/train.json
 	@echo "bench-train: build/bench/train.json"
+
+bench-sync: build ## measure clocks, stamps and pairs on simulated sites; result in build/bench/sync.json
+	@mkdir -p build/bench
+	@$(ENV) missed=0; build/bin/tandem bench sync --json > build/bench/sync.json.new || missed=$$?; \
+		if [ -s build/bench/sync.json.new ]; then mv build/bench/sync.json.new build/bench/sync.json; fi; exit $$missed
+	@echo "bench-sync: build/bench/sync.json"
 
 fuzz: deps ## fuzz every decoder of outside bytes for FUZZTIME each
 	@$(ENV) deploy/deps/fuzz.sh $(FUZZTIME)

@@ -20,12 +20,12 @@ import (
 func newBench() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "bench",
-		Short:   "Time the engine, and work with the results of benchmarks",
-		Example: "  tandem bench parse build/bench/go.txt\n  tandem bench train",
+		Short:   "Time the engine, measure synchronization, and work with the results of benchmarks",
+		Example: "  tandem bench parse build/bench/go.txt\n  tandem bench train\n  tandem bench sync",
 		Args:    noCommand,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newBenchParse(), newBenchTrain())
+	cmd.AddCommand(newBenchParse(), newBenchTrain(), newBenchSync())
 	return cmd
 }
 
