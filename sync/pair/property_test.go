@@ -1,6 +1,7 @@
 package pair
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -107,7 +108,7 @@ func play(t *testing.T, cfg Config, ego []event, exo [][]event, pick func(open [
 		case e.end:
 			j.EndExo(i - 1)
 		case i == 0:
-			if err := j.Ego(e.s); err != nil && err != ErrDoubled {
+			if err := j.Ego(e.s); err != nil && !errors.Is(err, ErrDoubled) {
 				// A copy that comes after its sample was decided is late.
 				if cfg.Lateness == 0 {
 					t.Fatal(err)
@@ -197,7 +198,7 @@ func TestSamplesOutOfOrder(t *testing.T) {
 	j := newJoiner(t, Config{Exo: []string{"a"}, MaxDt: 50 * time.Millisecond, Buffer: 10, Lateness: 100 * time.Millisecond})
 	must(t, j.Ego(Sample{Seq: 1, Time: 200 * ms}))
 	must(t, j.Ego(Sample{Seq: 0, Time: 150 * ms}))
-	if err := j.Ego(Sample{Seq: 0, Time: 150 * ms}); err != ErrDoubled {
+	if err := j.Ego(Sample{Seq: 0, Time: 150 * ms}); !errors.Is(err, ErrDoubled) {
 		t.Errorf("a sample that came twice: %v", err)
 	}
 	must(t, j.Exo(0, Sample{Seq: 3, Time: 220 * ms}))
