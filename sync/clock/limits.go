@@ -18,21 +18,21 @@ const (
 type Limits struct {
 	// MaxSkew is how fast any two clocks may run apart, in parts per million. Default 500, the most that a kernel's NTP
 	// discipline turns a clock.
-	MaxSkew float64
+	MaxSkew float64 `yaml:"max_skew"`
 	// MaxDrift is how fast the skew may change, ppm a second. Default 0.02: a plain crystal of 1 ppm/K that warms up by
 	// 1.2 K a minute.
-	MaxDrift float64
+	MaxDrift float64 `yaml:"max_drift"`
 	// MaxWander is how far the skew may get from its value a while ago however long that is, ppm. Default 10.
-	MaxWander float64
+	MaxWander float64 `yaml:"max_wander"`
 	// Window is how many bursts are kept. Default 128, a good minute of DefaultPoll.
-	Window int
+	Window int `yaml:"window"`
 	// MinBursts and MinSpan are how many bursts over how long make a locked clock. Defaults 8 and 5 s.
-	MinBursts int
-	MinSpan   time.Duration
+	MinBursts int           `yaml:"min_bursts"`
+	MinSpan   time.Duration `yaml:"min_span"`
 	// HoldoverAfter is how long nothing is heard before the state is Holdover. Default 5 s.
-	HoldoverAfter time.Duration
+	HoldoverAfter time.Duration `yaml:"holdover_after"`
 	// MaxBound is the half-width beyond which the state is Unsynchronized. Default 1 s.
-	MaxBound time.Duration
+	MaxBound time.Duration `yaml:"max_bound"`
 }
 
 // complete fills in defaults.
