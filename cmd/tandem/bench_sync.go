@@ -15,6 +15,8 @@ import (
 // syncParts are the measurements of bench sync, in their order, each in a file of its own: bench_sync_NAME.go.
 var syncParts = []syncPart{
 	{"clock", measureSyncClock},
+	{"stamps", measureSyncStamps},
+	{"pairs", measureSyncPairs},
 }
 
 // syncPart is one measurement. Its result is a field of the report by the part's name.
@@ -51,7 +53,8 @@ func newBenchSync() *cobra.Command {
 		Use:   "sync",
 		Short: "Measure how well clocks, stamps and pairs are synchronized",
 		Long: `Measure how well clocks, stamps and pairs are synchronized, where the truth is known: on simulated clocks, networks and
-cameras. Time is simulated and seeds are fixed, so the figures are the same each time and on each machine.
+cameras. Time is simulated and seeds are fixed, so the figures are the same each time and on each machine; only how fast
+pairs are joined depends on it.
 
 The parts are ` + strings.Join(names, ", ") + `. Missed targets are errors.`,
 		Example: `  tandem bench sync

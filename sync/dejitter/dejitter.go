@@ -192,12 +192,7 @@ func (d *Dejitter) learn(arrival int64) Stamp {
 	d.first[d.firsts] = arrival
 	d.firsts++
 	if d.firsts == len(d.first) {
-		var gaps [learnOver]float64
-		for i := range gaps {
-			gaps[i] = float64(d.first[i+1] - d.first[i])
-		}
-		if period, sd, ok := rate(gaps[:]); ok {
-			d.begin(period, sd)
+		if d.begin() {
 			return Stamp{Time: d.line.whole, Error: max(toInt(d.line.stdErr()), 1), Learned: true, Doubt: toInt(d.line.slope)}
 		}
 		// No rate yet: on with the newer half.
@@ -206,26 +201,32 @@ func (d *Dejitter) learn(arrival int64) Stamp {
 	return Stamp{Time: arrival, Error: int64(unlearned)}
 }
 
-// begin fits the line to the arrivals that the rate was learned from, twice: the second time with the rate that the first
-// found.
-func (d *Dejitter) begin(period, sd float64) {
-	for range 2 {
-		d.line = start(d.first[0], period, sd, period/10)
-		d.number.begin()
-		for i, at := range d.first[1:] {
-			v := d.number.next(&d.line, at, float64(at-d.first[i]))
-			if v.by > 0 {
-				r := d.line.residual(at, float64(v.by))
-				d.line.advance(float64(v.by))
-				d.line.correct(r)
-			}
+// begin fits the line to the arrivals gathered, and reports false if they have no steady rate.
+func (d *Dejitter) begin() bool {
+	at, period, sd, ok := grid(&d.first)
+	if !ok {
+		return false
+	}
+	d.line = start(at, period, sd, max(period/200, 2*sd*math.Sqrt(12)/math.Pow(learnOver, 1.5)))
+	d.number.begin()
+	odd := 0
+	for i, at := range d.first[1:] {
+		v := d.number.next(&d.line, at, max(float64(at-d.first[i]), 0))
+		if v.by > 0 {
+			r := d.line.residual(at, float64(v.by))
+			d.line.advance(float64(v.by))
+			d.line.correct(r)
 		}
-		if s := d.line.slope; s > period/2 && s < 2*period {
-			period = s
+		if v.by != 1 {
+			odd++
 		}
+	}
+	if odd > learnOver/3 || d.line.misfit > 0.5 {
+		return false
 	}
 	d.line.misfit, d.number.crowd = 0, 0
 	d.learned, d.checks, d.strays = true, 0, 0
+	return true
 }
 
 // check compares the fitted rate with the newest spacings: numbers can be found that fit a wrong rate.

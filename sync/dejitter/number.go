@@ -10,7 +10,7 @@ const (
 	earlyMost  = 3.5 // standard deviations by which noise makes a frame early
 	surely     = 1.7 // times that: noise does so once in more than a million frames
 	likely     = 1.3 // times that: once in ten thousand
-	surelyNext = 1.3 // the same for a lost frame and an early one together
+	surelyNext = 1.5 // the same for a lost frame and an early one together
 	lostMost   = 2   // frames lost in a row that are likelier than a frame that late
 	clear      = 2   // frames on time after which a number is sure
 	againIn    = 0.8 // periods within which a frame that is delivered twice comes again
@@ -23,6 +23,7 @@ type numbering struct {
 	over    int     // frames by which numbers may have gone ahead since they were last sure
 	plain   int     // frames since then that came when the next one was due
 	crowd   float64 // share of the newest frames that were doubled
+	young   int     // frames for which numbers are in doubt anyway
 	sure    bool    // the last frame had no doubt
 	clean   int     // frames since the last one that was doubled
 
@@ -31,8 +32,8 @@ type numbering struct {
 }
 
 func (n *numbering) begin() {
-	// A camera is suspected of doubling until it has sent 1,000 frames without.
-	*n = numbering{clean: wary - 1000}
+	// A camera is suspected of doubling until it has sent 1,000 frames without, and its first numbers may be wrong.
+	*n = numbering{clean: wary - 1000, young: learnOver + 64}
 }
 
 // verdict is the number of a frame.
@@ -89,8 +90,9 @@ func (n *numbering) next(l *line, arrival int64, gap float64) verdict {
 		n.over = 0
 	}
 	v.doubt = count(float64(v.doubt) + float64(n.over))
-	// Where noise is as wide as the period, no number is sure.
-	if l.sd() > period/5 {
+	// Where noise is as wide as the period, or its rate is hardly known, no number is sure.
+	n.young = max(n.young-1, 0)
+	if l.sd() > period/5 || n.young > 0 {
 		v.doubt = max(v.doubt, 1)
 	}
 	n.sure = v.doubt == 0
