@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"math"
+	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -28,6 +29,7 @@ type hubOptions struct {
 	replicas    int
 	client      bus.Config
 	user        string
+	ntp         string
 	verbose     bool
 	streamsWait time.Duration
 }
@@ -45,6 +47,9 @@ certificates by --config. A site that runs NATS already needs no hub of this kin
 there.`,
 		Example: `  # a hub for this machine, with monitoring pages
   tandem hub --store /var/lib/tandem/hub --monitor 127.0.0.1:8222
+
+  # one whose clock is the site's time, too
+  tandem hub --store /var/lib/tandem/hub --listen :4222 --ntp :123
 
   # a hub for the whole network, with users and TLS from a nats-server configuration
   TANDEM_NATS_PASSWORD=... tandem hub --store /var/lib/tandem/hub --listen :4222 --config nats.conf --user hub`,
@@ -65,6 +70,7 @@ there.`,
 	f.StringVar(&o.user, "user", "", "user as whom the hub makes the streams where --config asks for one; password in "+passwordVariable)
 	f.StringVar(&o.client.Credentials, "creds", "", "credentials file for the same")
 	f.StringVar(&o.client.NKey, "nkey", "", "nkey seed file for the same")
+	f.StringVar(&o.ntp, "ntp", "", "HOST:PORT to answer NTP on, such as :123: this machine's clock is the site's time (default not at all)")
 	f.DurationVar(&o.streamsWait, "wait", time.Minute, "how long to wait for the server and the streams")
 	f.BoolVar(&o.verbose, "verbose", false, "log the server's notices, too")
 	cmd.AddCommand(newHubInit())
@@ -81,19 +87,32 @@ func runHub(ctx context.Context, stdout, stderr io.Writer, o hubOptions) error {
 	}
 	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))
 	o.server.Logger, o.client.Logger = log, log
-	server, err := bus.StartServer(ctx, o.server)
+	stopNTP, err := answerNTP(ctx, stdout, o.ntp, log)
 	if err != nil {
 		return fmt.Errorf("hub: %w", err)
 	}
-	err = serveHub(ctx, stdout, server, o)
-	if closeErr := server.Close(); err == nil {
-		err = closeErr
+	err = runServer(ctx, stdout, o)
+	if stopErr := stopNTP(); err == nil {
+		err = stopErr
 	}
 	if err != nil {
 		return fmt.Errorf("hub: %w", err)
 	}
 	fmt.Fprintln(stdout, "hub: stopped")
 	return nil
+}
+
+// runServer runs the server until ctx ends or it fails.
+func runServer(ctx context.Context, stdout io.Writer, o hubOptions) error {
+	server, err := bus.StartServer(ctx, o.server)
+	if err != nil {
+		return err
+	}
+	err = serveHub(ctx, stdout, server, o)
+	if closeErr := server.Close(); err == nil {
+		err = closeErr
+	}
+	return err
 }
 
 // complete checks the options and fills in what depends on others.
@@ -103,6 +122,11 @@ func (o *hubOptions) complete() error {
 	}
 	if o.server.Listen == "" && o.server.ConfigFile == "" {
 		o.server.Listen = "127.0.0.1:4222"
+	}
+	if o.ntp != "" {
+		if _, _, err := net.SplitHostPort(o.ntp); err != nil {
+			return usagef("--ntp %s: expected HOST:PORT, such as :123", o.ntp)
+		}
 	}
 	if err := checkReplicas(o.replicas); err != nil {
 		return err
