@@ -40,6 +40,7 @@ type member struct {
 	title    string // its name
 	mu       sync.Mutex
 	problem  string // the last one; empty once it got on well again
+	doubted  bool   // the problem is only a doubt, which is not worth a warning
 	problems int
 	heard    time.Time // when a poll went well the last time
 }
@@ -157,13 +158,19 @@ func (m *member) note(err error, log *slog.Logger) {
 	defer m.mu.Unlock()
 	if err == nil {
 		m.heard = time.Now()
-		if m.problem != "" {
+		if m.problem != "" && !m.doubted {
 			log.Info("a source of time is well again", "source", m.title)
 		}
-		m.problem = ""
+		m.problem, m.doubted = "", false
 		return
 	}
-	if m.problem == "" {
+	if errors.Is(err, errDoubt) {
+		log.Debug("a source of time contradicts itself", "source", m.title, "err", err)
+		if m.problem == "" {
+			m.doubted = true
+		}
+	} else if m.problem == "" || m.doubted {
+		m.doubted = false
 		log.Warn("a source of time has a problem", "source", m.title, "err", err)
 	}
 	m.problem = err.Error()

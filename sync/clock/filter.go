@@ -73,7 +73,7 @@ func (f *Filter) Add(s Sample) (Event, error) {
 	}
 	wrong := f.main.contradicts(s)
 	off, strays := f.main.strays(s)
-	strays = strays && len(f.samples) >= f.limits.MinBursts
+	strays = strays && len(f.samples) >= 2*f.limits.MinBursts // before, nobody knows how quick the way can be
 	if !wrong && !strays {
 		f.agree(s, off)
 		return Taken, nil

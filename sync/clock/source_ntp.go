@@ -38,6 +38,9 @@ func newNTPSource(server string, cfg NTPConfig, limits Limits) (*ntpSource, erro
 func (s *ntpSource) name() string         { return s.kind + " " + s.server }
 func (s *ntpSource) every() time.Duration { return s.cfg.Poll }
 
+// errDoubt is a poll whose answer contradicts those before it. It happens now and then on busy machines and means little.
+var errDoubt = errors.New("until the next ones decide, the bound covers both")
+
 // poll asks a burst and gives the filter its best sample. An error says why there is none, or what its sample contradicts.
 func (s *ntpSource) poll(ctx context.Context) error {
 	var burst []Sample
@@ -73,8 +76,8 @@ func (s *ntpSource) poll(ctx context.Context) error {
 	case Refused:
 		return fmt.Errorf("%s: %w", s.server, err)
 	case Suspect:
-		return fmt.Errorf("%s: its answer is %v off what it said before; until the next ones decide, the bound covers both",
-			s.server, time.Duration(best.mid()-before.Offset))
+		return fmt.Errorf("%s: its answer is %v off what it said before; %w",
+			s.server, time.Duration(best.mid()-before.Offset), errDoubt)
 	case Stepped:
 		return fmt.Errorf("%s: its clock was set by %v, or this machine's, or another server answers there; starting anew",
 			s.server, time.Duration(best.mid()-before.Offset))

@@ -175,9 +175,9 @@ func Simulate(link Link, seed uint64, length time.Duration) Run {
 	return run
 }
 
-// happen changes the world. Steps are between 1 ms and 10 s, evenly on a logarithmic scale, to either side.
+// happen changes the world. Steps are between 0.1 ms and 10 s, evenly on a logarithmic scale, to either side.
 func (w *world) happen(i Incident) {
-	step := 1e6 * math.Pow(1e4, w.rng.Float64())
+	step := 1e5 * math.Pow(1e5, w.rng.Float64())
 	if w.rng.IntN(2) == 0 {
 		step = -step
 	}
