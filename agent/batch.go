@@ -2,6 +2,8 @@ package agent
 
 import (
 	"maps"
+	"math/bits"
+	"time"
 
 	"tandem/runtime/bundle"
 	"tandem/stream/frame"
@@ -14,6 +16,7 @@ type sample struct {
 	seq      int64
 	raw      int64 // ns
 	site     int64 // ns
+	bound    int64 // of the stamp, ns
 	kind     frame.RawKind
 	features []float32
 	scores   []float32 // logits of the sample scoreSeq, nil when there are none
@@ -24,10 +27,10 @@ type sample struct {
 const maxBatchBytes = 512 << 10
 
 // batcher gathers samples into SampleBatches of about one second. A batch ends at a gap, when the kind of stamps changes,
-// when the release changes, and at the end of a take.
+// when their bound grows or becomes much smaller, when the release changes, and at the end of a take.
 type batcher struct {
 	device  string
-	bound   int64 // ns
+	bound   int64 // of the clock, ns; a batch's bound holds its stamps', too
 	take    string
 	camera  camera
 	b       *bundle.Dir
@@ -73,12 +76,13 @@ func (b *batcher) skip(reason string, n uint64) {
 // add takes a sample. It returns the batch that it completed, or nil, and whether the sample could not be taken because a
 // feature does not fit fp16: it becomes a gap in the stream then, and the caller counts it.
 func (b *batcher) add(s *sample) (done *wire.SampleBatch, overflow bool) {
-	if b.batch != nil && (s.seq != int64(b.batch.FirstSeq)+int64(len(b.raw)) || s.kind != b.kind) {
+	if b.batch != nil && (s.seq != int64(b.batch.FirstSeq)+int64(len(b.raw)) || s.kind != b.kind || !b.holds(s.bound)) {
 		done = b.flush(false)
 	}
 	b.kind = s.kind
 	if b.batch == nil {
 		b.batch = b.fresh(s.seq)
+		b.batch.BoundNs += roughly(s.bound)
 	}
 	features, bad := wire.AppendF16(b.batch.Features, s.features)
 	if bad > 0 {
@@ -99,6 +103,27 @@ func (b *batcher) add(s *sample) (done *wire.SampleBatch, overflow bool) {
 		done = b.flush(false)
 	}
 	return done, false
+}
+
+// holds reports whether a stamp's bound fits the batch's: one sample whose frame is in doubt must not spoil those around it.
+func (b *batcher) holds(bound int64) bool {
+	most := b.batch.BoundNs - b.bound
+	bound = min(bound, wideBound)
+	return bound <= most && (most <= smallBound || bound >= most/4)
+}
+
+// Bounds of stamps: of up to smallBound they are one, and wideBound is as good as none.
+const (
+	smallBound = int64(1 << 20) // 1 ms
+	wideBound  = int64(time.Hour)
+)
+
+// roughly rounds a bound up, so that its small changes don't end batches.
+func roughly(bound int64) int64 {
+	if bound <= 0 {
+		return 0
+	}
+	return max(1<<bits.Len64(uint64(min(bound, wideBound)-1)), smallBound)
 }
 
 func (b *batcher) score(s *sample) {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"tandem/runtime/bundle"
 	"tandem/stream/frame"
@@ -81,10 +82,18 @@ func TestBatchBorders(t *testing.T) {
 		s.kind = frame.Arrival
 		return s
 	}
+	within := func(s sample, bound time.Duration) sample {
+		s.bound = int64(bound)
+		return s
+	}
 	for name, c := range map[string]struct {
 		list []sample
 		want string
 	}{
+		"a stamp in doubt": {[]sample{
+			within(p[0], 400*time.Microsecond), within(p[1], 500*time.Microsecond), within(p[2], 34*time.Millisecond), within(p[3], 33*time.Millisecond),
+			within(p[4], 600*time.Microsecond), within(p[5], 1), within(p[6], math.MaxInt64), within(p[7], math.MaxInt64),
+		}, "0+2 2+2 4+2 6+2."},
 		"a second each":             {p, "0+3 3+3 6+2."},
 		"the last one is empty":     {p[:6], "0+3 3+3 6+0."},
 		"no sample at all":          {nil, "0+0."},
@@ -102,6 +111,16 @@ func TestBatchBorders(t *testing.T) {
 				t.Errorf("batches %s, want %s", got, c.want)
 			}
 		})
+	}
+}
+
+func TestABatchHasTheBoundOfClockAndStamps(t *testing.T) {
+	p := plain(0, 1, 2)
+	for bound, want := range map[int64]int64{0: 1000, 1: 1000 + 1<<20, 3e6: 1000 + 1<<22, 1 << 22: 1000 + 1<<22, math.MaxInt64: 1000 + 1<<42} {
+		p[0].bound = bound
+		if got := feed(t, newBatcher(3, 2), p[0])[0].BoundNs; got != want {
+			t.Errorf("bound %d: %d, want %d", bound, got, want)
+		}
 	}
 }
 

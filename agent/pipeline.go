@@ -80,7 +80,13 @@ func (p *pipeline) take(reading, ctx context.Context, src *Source) (err error) {
 	if err := p.ready(next); err != nil {
 		return reading.Err() // nil: stopped before it began
 	}
-	cam, err := capture.Open(reading, src.Capture)
+	opened := src.Capture
+	if opened.Stamper == nil {
+		if opened.Stamper, err = newStamper(); err != nil {
+			return fmt.Errorf("take %s: %w", src.Take, err)
+		}
+	}
+	cam, err := capture.Open(reading, opened)
 	if err != nil {
 		return fmt.Errorf("take %s: %w", src.Take, err)
 	}
@@ -184,7 +190,7 @@ func (p *pipeline) frame(ctx context.Context, src *Source, f *frame.Frame) error
 			return err
 		}
 	}
-	s := sample{seq: seq, raw: f.Raw, site: f.Time, kind: f.RawKind, features: p.features}
+	s := sample{seq: seq, raw: f.Raw, site: f.Time, bound: f.Bound, kind: f.RawKind, features: p.features}
 	if p.scores {
 		p.score(&s)
 	}

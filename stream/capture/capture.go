@@ -184,7 +184,7 @@ func newLoop(ctx context.Context, cfg Config, open opener) (_ *loop, err error) 
 		done:   make(chan struct{}),
 		closed: make(chan struct{}),
 	}
-	c.stamps = timeline{live: c.info.Live, start: cfg.Start, latency: int64(cfg.Latency), hostClocks: hostClocks}
+	c.stamps = timeline{live: c.info.Live, start: cfg.Start, latency: int64(cfg.Latency), stamper: cfg.Stamper, hostClocks: hostClocks}
 	if err := c.readSidecar(); err != nil {
 		return nil, err
 	}

@@ -14,6 +14,15 @@ type Clock interface {
 	WaitUntil(ctx context.Context, t int64) error
 }
 
+// Stamper finds out when frames were captured from when they arrived. Capture calls it from one goroutine at a time.
+type Stamper interface {
+	// Stamp returns when the frame was captured that arrived at the given instant, and the half-width of the interval
+	// around it that holds the capture, in nanoseconds. The first must not go back.
+	Stamp(arrival int64) (capture, bound int64)
+	// Restart says that the source was connected to anew: what follows may be of another rhythm.
+	Restart()
+}
+
 // hostClock is the host's clock as it stood at the beginning, carried on by the monotonic clock: a step of the wall
 // clock in the middle of a take doesn't tear the take.
 type hostClock struct {

@@ -82,6 +82,8 @@ type Config struct {
 
 	// Clock is site time; nil is the host's clock.
 	Clock Clock
+	// Stamper makes the times of a live source's frames that nothing but their arrival tells; nil takes the arrival.
+	Stamper Stamper
 	// Log gets what happens to the source: lost, connected again, another size, cut off. Nil is slog.Default().
 	Log *slog.Logger
 }

@@ -272,6 +272,42 @@ func TestASizeChangeIsSeenAndCounted(t *testing.T) {
 	})
 }
 
+// doubling is a stamper that is easily recognized.
+type doubling struct{ stamped, restarts int }
+
+func (d *doubling) Stamp(arrival int64) (at, bound int64) {
+	d.stamped++
+	return arrival - 1000, int64(d.stamped)
+}
+
+func (d *doubling) Restart() { d.restarts++ }
+
+func TestAStamperMakesTheTimesOfArrivals(t *testing.T) {
+	for kind, stamped := range map[frame.RawKind]int{frame.Arrival: 5, frame.Driver: 0} {
+		synctest.Test(t, func(t *testing.T) {
+			cam := &fakeCamera{t: t, stamps: kind, sessions: []session{{frames: shots(3, 100*time.Millisecond)}, {frames: shots(2, 100*time.Millisecond)}}}
+			d := &doubling{}
+			c := cam.mustOpen(Config{Ring: 8, Latency: 10 * time.Millisecond, Stamper: d, Reconnect: Reconnect{Min: time.Second, Attempts: 1}})
+			n := 0
+			for {
+				f, err := c.Next(t.Context())
+				if err != nil {
+					break
+				}
+				n++
+				if kind == frame.Arrival && (f.Raw != f.Arrival || f.Time != f.Raw-1000-10e6 || f.Bound != int64(n)) || kind == frame.Driver && f.Bound != 0 {
+					t.Errorf("frame %d: %+v", n, f)
+				}
+				c.Release(f)
+			}
+			if n != 5 || d.stamped != stamped || d.restarts != 1 {
+				t.Errorf("%d frames, %+v", n, d)
+			}
+			cam.mustClose(c)
+		})
+	}
+}
+
 func TestDriverStampsGoOnSiteTimeAndNeverBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		monotonic, _ := hostClocks() // of the real host; the bubble's clock is site time

@@ -37,6 +37,8 @@ type timeline struct {
 	period   int64 // between the last two frames
 	clocked  bool  // the recording has stamps of its own
 
+	stamper Stamper // of live sources, may be nil
+
 	hostClocks func() (monotonic, wall int64)
 }
 
@@ -44,6 +46,9 @@ type timeline struct {
 func (t *timeline) next() {
 	t.anchored = false
 	t.passes++
+	if t.stamper != nil {
+		t.stamper.Restart()
+	}
 }
 
 // place fills f's stamps in: it is the frame at position pos of this pass, the backend says raw of it, and the clock
@@ -61,7 +66,11 @@ func (t *timeline) place(f *frame.Frame, pos int64, raw rawStamp, now int64) err
 	} else if raw.ns < t.lastRaw {
 		return errBack
 	}
-	f.Time = raw.ns + t.base
+	f.Time, f.Bound = raw.ns+t.base, 0
+	if t.stamper != nil && t.live && raw.kind == frame.Arrival {
+		at, bound := t.stamper.Stamp(raw.ns)
+		f.Time, f.Bound = at+t.base, bound
+	}
 	if f.Time > t.lastTime && !first {
 		t.period = f.Time - t.lastTime
 	}

@@ -60,6 +60,9 @@ type Frame struct {
 	// Time is the capture time on site time, in nanoseconds since the Unix epoch: Raw plus what the source's
 	// configuration says of it.
 	Time int64
+	// Bound is the half-width of the interval around Time that holds the capture as far as the stamp goes, in nanoseconds:
+	// what the clock and the configured latency are off by is not in it. 0 where nothing is known of the stamp's noise.
+	Bound int64
 
 	out  bool // handed out by the pool
 	pool *Pool

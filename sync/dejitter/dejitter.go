@@ -181,6 +181,15 @@ func (d *Dejitter) mostGap() int64 {
 	return max(int64(leastGap), toInt(gapPeriods*d.line.slope))
 }
 
+// Restart says that the camera was connected to anew: its rhythm is learned again.
+func (d *Dejitter) Restart() {
+	if d.learned {
+		d.restart()
+	}
+	d.firsts = 0
+	d.driver.run = 0
+}
+
 // restart forgets the rate.
 func (d *Dejitter) restart() {
 	d.stats.Restarts++
@@ -236,7 +245,7 @@ func (d *Dejitter) check(gap float64) {
 		return
 	}
 	d.checks = 0
-	period, _, ok := rate(d.recent[:])
+	period, ok := rate(d.recent[:])
 	if off := math.Abs(period - d.line.slope); !ok || off < max(0.08*d.line.slope, 0.85*d.line.sd()) {
 		d.strays = 0
 		return

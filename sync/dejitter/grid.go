@@ -10,7 +10,7 @@ func grid(at *[learnOver + 1]int64) (origin int64, period, sd float64, ok bool) 
 	for i := range gaps {
 		gaps[i] = float64(at[i+1] - at[i])
 	}
-	near, _, ok := rate(gaps[:])
+	near, ok := rate(gaps[:])
 	if !ok {
 		return 0, 0, 0, false
 	}

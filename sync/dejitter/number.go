@@ -132,27 +132,24 @@ func (n *numbering) slack(l *line) float64 {
 
 func count(f float64) int { return int(min(max(f, 0), 1<<30)) }
 
-// rate returns the period that most spacings agree on, and the standard deviation of the arrivals' noise. False: too few
-// agree. The slice must hold at most checkOver spacings.
-func rate(gaps []float64) (period, sd float64, ok bool) {
+// rate returns the period that most spacings agree on. False: too few agree. The slice must hold at most checkOver spacings.
+func rate(gaps []float64) (period float64, ok bool) {
 	var buf [checkOver]float64
 	sorted := buf[:copy(buf[:], gaps)]
 	slices.Sort(sorted)
 	median := sorted[len(sorted)/2]
 	if median < 1e4 || median > float64(mostPeriod) {
-		return 0, 0, false
+		return 0, false
 	}
-	sum, dev, n := 0.0, 0.0, 0.0
+	sum, n := 0.0, 0.0
 	for _, g := range sorted {
 		if g > 0.6*median && g < 1.4*median {
 			sum += g
-			dev += math.Abs(g - median)
 			n++
 		}
 	}
 	if n < float64(len(sorted))/2 {
-		return 0, 0, false
+		return 0, false
 	}
-	// A spacing has the noise of two arrivals.
-	return sum / n, 1.25 * dev / n / math.Sqrt2, true
+	return sum / n, true
 }
