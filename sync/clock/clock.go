@@ -95,7 +95,8 @@ func newClock(sources []source, log *slog.Logger) *Clock {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	c := &Clock{log: log, slept: slept()}
+	c := &Clock{log: log}
+	c.slept, _ = slept()
 	for _, s := range sources {
 		c.members = append(c.members, &member{source: s, title: s.name()})
 	}
@@ -141,8 +142,8 @@ func (c *Clock) notice() {
 	const small = int64(time.Millisecond)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now := slept()
-	if gap := now - c.slept; gap < small && gap > -small {
+	now, gap := slept()
+	if d := now - c.slept; d < small+gap && d > -small-gap {
 		return
 	}
 	c.log.Warn("this machine was suspended; its clock starts anew", "for", time.Duration(now-c.slept))

@@ -2,6 +2,7 @@ package clock
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -24,6 +25,8 @@ type hostSource struct {
 	known bool
 	last  hostReading
 	stats FilterStats
+	// stepped says that the clock was set since the look before the last.
+	stepped bool
 }
 
 func (s *hostSource) name() string         { return s.kind }
@@ -36,10 +39,21 @@ func (s *hostSource) poll(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	before, known := s.last, s.known
 	s.known, s.last = true, r
 	s.stats.Bursts++
-	return nil
+	// Both clocks are turned by the same discipline, so their difference only changes when one is set.
+	set := r.wall - r.local - (before.wall - before.local)
+	if s.stepped = known && max(set, -set) > setFloor; !s.stepped {
+		return nil
+	}
+	s.stats.Steps++
+	s.last.bound += max(set, -set)
+	return fmt.Errorf("%s: the system's clock was set by %v; until the next look the bound covers both", s.kind, time.Duration(set))
 }
+
+// setFloor is what reading two clocks one after the other may make of nothing, ns.
+const setFloor = int64(2 * time.Millisecond)
 
 func (s *hostSource) at(m int64) Estimate {
 	s.mu.Lock()
@@ -54,6 +68,8 @@ func (s *hostSource) at(m int64) Estimate {
 	switch {
 	case half > int64(s.limits.MaxBound):
 		e.State = Unsynchronized
+	case s.stepped:
+		e.State = Converging
 	case age > int64(s.limits.HoldoverAfter):
 		e.State = Holdover
 	}

@@ -1,6 +1,7 @@
 package clock
 
 import (
+	"context"
 	"net"
 	"os"
 	"path/filepath"
@@ -36,6 +37,26 @@ func TestChronyBound(t *testing.T) {
 		if _, err := chronyReading(bad, sec, epoch, 0); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, expected %q", err, want)
 		}
+	}
+}
+
+func TestHostSourceNoticesThatTheSystemsClockIsSet(t *testing.T) {
+	wall := epoch
+	local := sec
+	s := &hostSource{kind: SourceChrony, limits: Limits{}.complete(), read: func(context.Context) (hostReading, error) {
+		local += sec
+		return hostReading{local: local, wall: wall + local, bound: ms, growth: 1000}, nil
+	}}
+	if err := s.poll(t.Context()); err != nil || s.at(local).State != Locked {
+		t.Fatalf("%v, %+v", err, s.at(local))
+	}
+	wall -= sec / 2
+	err := s.poll(t.Context())
+	if e := s.at(local); err == nil || !strings.Contains(err.Error(), "set by -500ms") || e.State != Converging || e.Hi < epoch || e.Lo > wall {
+		t.Errorf("%v, %+v", err, e)
+	}
+	if err := s.poll(t.Context()); err != nil || s.at(local).State != Locked || s.at(local).Hi > wall+2*ms {
+		t.Errorf("%v, %+v", err, s.at(local))
 	}
 }
 

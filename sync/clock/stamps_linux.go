@@ -42,11 +42,18 @@ func localNow() int64 {
 	return ts.Nano()
 }
 
-// slept is how long the machine was suspended so far: the monotonic clock stands still meanwhile.
-func slept() int64 {
-	var boot unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot); err != nil {
-		return 0
+// slept is how long the machine was suspended so far, during which the monotonic clock stands still, and how precisely that
+// was read, ns.
+func slept() (ns, gap int64) {
+	for try := range 5 { // a busy machine may take the processor away between the readings
+		var boot unix.Timespec
+		before := localNow()
+		if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot); err != nil {
+			return 0, 0
+		}
+		if after := localNow(); try == 0 || after-before < gap {
+			gap, ns = after-before, boot.Nano()-before-(after-before)/2
+		}
 	}
-	return boot.Nano() - localNow()
+	return ns, gap
 }

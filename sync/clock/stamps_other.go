@@ -18,4 +18,4 @@ var processStart = time.Now()
 
 func localNow() int64 { return int64(time.Since(processStart)) }
 
-func slept() int64 { return 0 }
+func slept() (ns, gap int64) { return 0, 0 }
