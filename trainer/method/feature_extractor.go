@@ -19,8 +19,9 @@ import (
 // pictures, not only their features.
 //
 // Defaults: an epoch is eyeSteps steps of eyeBatch pictures, drawn from all pairs in a random order, since neighbouring
-// pictures say almost the same; the lighter half of the augmentation that the extractor was trained with; the options'
-// learning rate, decay and average. The extractor has batch normalisation, whose statistics become those of the ego pictures.
+// pictures say almost the same; a lighter augmentation than the extractor was trained with; the options' decay and average, and
+// eyeRate times their learning rate: on three held-out pairs of the simulated cell the agreement with the teacher at 1, 4 and 10
+// times was 37, 53 and 56 (mean of MoF, Edit, F1@50). The extractor has batch normalisation, whose statistics become those of the ego pictures.
 func featureExtractor() Method {
 	return Method{
 		Name: "feature-extractor", Summary: "the student's own extractor regressed to exo features", Source: "Quattrocchi et al., ECCV 2024, section 4",
@@ -41,10 +42,11 @@ func featureExtractor() Method {
 	}
 }
 
-// Size of a step of feature-extractor, and steps an epoch.
+// Size of a step of feature-extractor, steps an epoch, and its learning rate as a multiple of that of sequences.
 const (
 	eyeBatch = 32
 	eyeSteps = 15
+	eyeRate  = 10
 )
 
 // Frames are the pictures that a sequence's features were made of, and the extractor that made them.
@@ -93,7 +95,7 @@ func (o Options) follows(ctx context.Context, from *backbone.Backbone, lessons, 
 	}
 	c := vision.Follow{
 		Config: vision.Config{
-			Epochs: o.Epochs, Batch: eyeBatch, Rate: o.Rate, Decay: o.Decay, EMA: o.EMA, Seed: o.Seed, Session: o.Session,
+			Epochs: o.Epochs, Batch: eyeBatch, Rate: eyeRate * o.Rate, Decay: o.Decay, EMA: o.EMA, Seed: o.Seed, Session: o.Session,
 			Augment: vision.Augment{Blur: 0.1, Light: 0.15, Noise: 0.03, Turn: 3, Zoom: 0.05, Shift: 0.03},
 		},
 		Steps: eyeSteps, Choose: asked(choose),
