@@ -12,7 +12,7 @@ import (
 
 func TestBenchSyncMeasuresStampsAndPairs(t *testing.T) {
 	var out, errs bytes.Buffer
-	code := run(t.Context(), []string{"bench", "sync", "--only", "stamps,pairs", "--scale", "0.5", "--json"}, &out, &errs)
+	code := run(t.Context(), []string{"bench", "sync", "--only", "stamps,pairs", "--scale", "0.05", "--json"}, &out, &errs)
 	var report struct {
 		Stamps dejittersim.Report `json:"stamps"`
 		Pairs  pairsim.Report     `json:"pairs"`
@@ -26,7 +26,7 @@ func TestBenchSyncMeasuresStampsAndPairs(t *testing.T) {
 			t.Errorf("exit %d: %s", code, m)
 		}
 	}
-	if len(report.Stamps.Cameras) != 6 || report.Stamps.Frames != 50_000 || len(report.Pairs.Scenes) != 5 || report.Pairs.Pairs < 100_000 {
+	if len(report.Stamps.Cameras) != 6 || report.Stamps.Frames != 50_000 || len(report.Pairs.Scenes) != 5 || report.Pairs.Pairs < 50_000 {
 		t.Errorf("report %+v", report)
 	}
 	var table bytes.Buffer

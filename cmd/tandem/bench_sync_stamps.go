@@ -16,7 +16,7 @@ const syncStampFrames = 100_000
 type syncStamps struct{ *dejittersim.Report }
 
 func measureSyncStamps(ctx context.Context, o syncScale, progress func(done, all int)) (syncResult, error) {
-	report, err := dejittersim.Measure(ctx, dejittersim.Config{Frames: max(20_000, int(o.scale*syncStampFrames)), Progress: progress})
+	report, err := dejittersim.Measure(ctx, dejittersim.Config{Frames: max(50_000, int(o.scale*syncStampFrames)), Progress: progress})
 	if err != nil {
 		return nil, err
 	}

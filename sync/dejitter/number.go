@@ -11,7 +11,7 @@ const (
 	surely     = 1.7 // times that: noise does so once in more than a million frames
 	likely     = 1.3 // times that: once in ten thousand
 	surelyNext = 1.5 // the same for a lost frame and an early one together
-	lostMost   = 2   // frames lost in a row that are likelier than a frame that late
+	lostMost   = 1   // frames lost in a row that are likelier than a frame that late
 	clear      = 2   // frames on time after which a number is sure
 	againIn    = 0.8 // periods within which a frame that is delivered twice comes again
 	wary       = 3000
@@ -23,6 +23,7 @@ type numbering struct {
 	over    int     // frames by which numbers may have gone ahead since they were last sure
 	plain   int     // frames since then that came when the next one was due
 	crowd   float64 // share of the newest frames that were doubled
+	again   bool    // the last frame may have been a copy of the one before
 	young   int     // frames for which numbers are in doubt anyway
 	sure    bool    // the last frame had no doubt
 	clean   int     // frames since the last one that was doubled
@@ -66,6 +67,8 @@ func (n *numbering) next(l *line, arrival int64, gap float64) verdict {
 		}
 	case lost < 1:
 		plain, n.backlog = true, false
+		// If the last one was a copy that was taken for a new frame, this one has its number, and is late.
+		again = again || n.again && r < -slack/4
 		if again || r > period-surelyNext*slack {
 			v.doubt = 1
 		}
@@ -81,6 +84,7 @@ func (n *numbering) next(l *line, arrival int64, gap float64) verdict {
 	default:
 		v.late, v.doubt, n.backlog = true, count(lost), true
 	}
+	n.again = again
 	// A number that went ahead shows at once: what follows comes too early. Two frames on time clear it, unless the late
 	// one has more of its kind behind it.
 	if n.plain++; !plain {
