@@ -177,6 +177,10 @@ func (b *Backbone) restore(files fs.FS) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", CheckpointFile, err)
 	}
+	// Memory is taken for what the file holds, not for what it claims.
+	if n := parameters(c); n > len(data)/4 {
+		return fmt.Errorf("%w: %s: the network has %d parameters at least, %s has %d bytes", ErrInvalid, File, n, CheckpointFile, len(data))
+	}
 	if b.Params, err = c.NewParams(0, 0); err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrInvalid, File, err)
 	}
@@ -185,6 +189,20 @@ func (b *Backbone) restore(files fs.FS) error {
 	}
 	b.ONNX, err = c.Infer(b.Params)
 	return err
+}
+
+// parameters is a lower bound of the number of a network's parameters, however absurd its sizes.
+func parameters(c net.DepthwiseCNN) int {
+	const most = 1 << 20 // channels and blocks: two of them multiplied, a thousand times, are no overflow
+	n, in := min(max(c.Stem, 0), most), min(max(c.Stem, 0), most)
+	for i, k := range c.Blocks {
+		if i == 1000 {
+			break
+		}
+		out := min(max(k.Channels, 0), most)
+		n, in = n+in*out, out
+	}
+	return n
 }
 
 // Write makes the directory dir, which must not exist. It appears whole or not at all.

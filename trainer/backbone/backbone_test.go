@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"gocv.io/x/gocv"
 
@@ -17,7 +18,7 @@ import (
 var small = net.DepthwiseCNN{Width: 32, Height: 40, Stem: 4, Out: 8, Grid: 2, Blocks: []net.CNNBlock{{Channels: 8, Stride: 2}}}
 
 // written makes an extractor of a trained network, with its head, and writes it.
-func written(t *testing.T) (*Backbone, string) {
+func written(t testing.TB) (*Backbone, string) {
 	t.Helper()
 	p, err := small.NewParams(3, 5)
 	if err != nil {
@@ -108,11 +109,12 @@ func TestAnyModelWithAContract(t *testing.T) {
 
 func TestDamageIsNamed(t *testing.T) {
 	for want, spoil := range map[string]func(t *testing.T, dir string){
-		"schema is 2":       replace(File, `"schema": 1`, `"schema": 2`),
-		"unknown field":     replace(File, `"schema": 1`, `"schema": 1, "more": 1`),
-		"extractor.dim":     replace(File, `"dim": 8`, `"dim": 0`),
-		"not that of":       replace(File, `"out": 8`, `"out": 12`),
-		"the network's has": replace(File, `"stem": 4`, `"stem": 6`),
+		"schema is 2":         replace(File, `"schema": 1`, `"schema": 2`),
+		"unknown field":       replace(File, `"schema": 1`, `"schema": 1, "more": 1`),
+		"extractor.dim":       replace(File, `"dim": 8`, `"dim": 0`),
+		"not that of":         replace(File, `"out": 8`, `"out": 12`),
+		"the network's has":   replace(File, `"stem": 4`, `"stem": 6`),
+		"parameters at least": replace(File, `"channels": 8`, `"channels": 80000000`),
 		"no such file": func(t *testing.T, dir string) {
 			t.Helper()
 			if err := os.Remove(filepath.Join(dir, CheckpointFile)); err != nil {
@@ -149,4 +151,26 @@ func replace(file, from, to string) func(*testing.T, string) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// FuzzRead: whatever the files hold, reading ends with an extractor or an error.
+func FuzzRead(f *testing.F) {
+	_, dir := written(f)
+	text, err := os.ReadFile(filepath.Join(dir, File))
+	if err != nil {
+		f.Fatal(err)
+	}
+	checkpoint, err := os.ReadFile(filepath.Join(dir, CheckpointFile))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(text, checkpoint)
+	f.Add([]byte(strings.Replace(string(text), `"stem": 4`, `"stem": 400000000`, 1)), checkpoint)
+	f.Add([]byte(`{"schema": 1}`), []byte("TANDEMCK"))
+	f.Fuzz(func(t *testing.T, text, checkpoint []byte) {
+		b, err := read(fstest.MapFS{File: {Data: text}, CheckpointFile: {Data: checkpoint}, ModelFile: {Data: checkpoint}})
+		if err == nil && (b.Contract.Dim < 1 || len(b.ONNX) == 0) {
+			t.Errorf("an extractor without features or model was read: %+v", b)
+		}
+	})
 }
