@@ -17,7 +17,7 @@ type syncClock struct{ *clocksim.Report }
 
 func measureSyncClock(ctx context.Context, o syncScale, progress func(done, all int)) (syncResult, error) {
 	report, err := clocksim.Measure(ctx, clocksim.Config{
-		Runs: max(6, int(o.scale*syncClockRuns)), Threads: o.threads, Progress: progress,
+		Runs: max(clocksim.MinRuns, int(o.scale*syncClockRuns)), Threads: o.threads, Progress: progress,
 	})
 	if err != nil {
 		return nil, err

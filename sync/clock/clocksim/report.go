@@ -52,8 +52,7 @@ type IncidentReport struct {
 	Incident Incident `json:"incident"`
 	Runs     int      `json:"runs"`
 	Inside   float64  `json:"inside"`
-	// Outside counts runs in which the truth left the interval after the incident; NoticedMedian and NoticedMax are after how
-	// long it was inside again.
+	// Outside counts runs in which the truth left the interval; NoticedMedian and NoticedMax are for how long, at most of each.
 	Outside       int     `json:"outside"`
 	NoticedMedian float64 `json:"noticed_median"`
 	NoticedMax    float64 `json:"noticed_max"`
@@ -64,6 +63,9 @@ const (
 	TargetInside  = 0.999
 	TargetNoticed = 5 * time.Second
 )
+
+// MinRuns is how many runs have each incident at least once.
+var MinRuns = len(incidents)
 
 // Measure simulates all runs; the same Config gives the same report.
 func Measure(ctx context.Context, cfg Config) (*Report, error) {
@@ -79,8 +81,8 @@ func Measure(ctx context.Context, cfg Config) (*Report, error) {
 	if cfg.Threads == 0 {
 		cfg.Threads = runtime.GOMAXPROCS(0)
 	}
-	if cfg.Runs < len(incidents) || cfg.Length < 3*time.Minute {
-		return nil, fmt.Errorf("%d runs of %v: expected at least %d, so that each incident is in one, of at least 3m", cfg.Runs, cfg.Length, len(incidents))
+	if cfg.Runs < MinRuns || cfg.Length < 3*time.Minute {
+		return nil, fmt.Errorf("%d runs of %v: expected at least %d, so that each incident is in one, of at least 3m", cfg.Runs, cfg.Length, MinRuns)
 	}
 	report := &Report{Runs: cfg.Runs, Seconds: cfg.Length.Seconds()}
 	for i, link := range cfg.Links {

@@ -8,7 +8,7 @@ import (
 
 // The same assertions as of the thousand runs in docs/sync.md, on fewer.
 func TestTheTruthIsInsideTheInterval(t *testing.T) {
-	report, err := Measure(t.Context(), Config{Runs: 12, Length: 5 * time.Minute})
+	report, err := Measure(t.Context(), Config{Runs: 14, Length: 5 * time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -21,7 +21,7 @@ func TestTheTruthIsInsideTheInterval(t *testing.T) {
 }
 
 func TestRunsRepeat(t *testing.T) {
-	cfg := Config{Runs: 6, Length: 3 * time.Minute, Links: Links()[:1]}
+	cfg := Config{Runs: 7, Length: 3 * time.Minute, Links: Links()[:1]}
 	a, err := Measure(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)

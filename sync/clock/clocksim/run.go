@@ -19,10 +19,11 @@ const (
 	LocalStep    Incident = "local step"    // the device's monotonic clock jumps, as after a suspension or a migration
 	ServerChange Incident = "server change" // another server answers from now on: another time, another way
 	Outage       Incident = "outage"        // the hub goes away for a minute
+	HubSlew      Incident = "hub slew"      // the hub's clock is turned by 5 to 200 ppm for a minute, as a daemon does to correct it
 	Liar         Incident = "liar"          // for a while, single answers are wrong by seconds
 )
 
-var incidents = []Incident{Nothing, HubStep, LocalStep, ServerChange, Outage, Liar}
+var incidents = []Incident{Nothing, HubStep, LocalStep, ServerChange, HubSlew, Outage, Liar}
 
 const (
 	siteEpoch  = int64(1_700_000_000) * 1e9 // the hub's clock at the beginning
@@ -31,7 +32,9 @@ const (
 	burst      = clock.DefaultBurst
 	burstGap   = float64(clock.DefaultGap)
 	timeout    = float64(clock.DefaultTimeout)
-	pollEvery  = float64(clock.DefaultPoll)
+	// incidentLasts is how long a slew, an outage or a liar's time lasts, ns.
+	incidentLasts = 60e9
+	pollEvery     = float64(clock.DefaultPoll)
 )
 
 // Run is what one simulated run shows.
@@ -43,8 +46,7 @@ type Run struct {
 	LockedAfter time.Duration // 0 if never
 	Bounds      []time.Duration
 	Errors      []time.Duration // of Time, without sign, when locked
-	NoticedIn   time.Duration   // from the incident to the widened bound; 0 where nothing was to be noticed, or nothing was wrong
-	Noticed     bool
+	NoticedIn   time.Duration   // for how long the truth was outside at most, until the bound was widened; 0 if it never was
 }
 
 // world is the state of a run.
@@ -53,6 +55,8 @@ type world struct {
 	net    *network
 	osc    *oscillator
 	hub    float64 // what the server's clock is off its beginning, ns
+	slew   float64 // by how much it is turned for incidentLasts from slewAt on
+	slewAt float64
 	gone   bool
 	lying  bool
 	filter *clock.Filter
@@ -60,7 +64,10 @@ type world struct {
 	local0 float64
 }
 
-func (w *world) site(t float64) int64 { return siteEpoch + int64(math.Round(t+w.hub)) }
+func (w *world) site(t float64) int64 {
+	return siteEpoch + int64(math.Round(t+w.hub+w.slew*min(max(t-w.slewAt, 0), incidentLasts)))
+}
+
 func (w *world) local(t float64) int64 {
 	return localEpoch + int64(math.Round(w.osc.local(t)-w.local0))
 }
@@ -107,6 +114,7 @@ func Simulate(link Link, seed uint64, length time.Duration) Run {
 	happened, over := run.Incident == Nothing, run.Incident == Nothing
 	var last int64
 	var outside bool
+	var left float64 // when the truth left the interval
 	next := 0.0
 	var pending clock.Sample
 	var arrives float64
@@ -116,10 +124,10 @@ func Simulate(link Link, seed uint64, length time.Duration) Run {
 		// What happens up to t, in its order.
 		for {
 			if !happened && incident <= t && (!waiting || arrives >= incident) && next >= incident {
-				w.happen(run.Incident)
+				w.happen(run.Incident, incident)
 				happened = true
 			}
-			if !over && happened && t > incident+60e9 {
+			if !over && happened && t > incident+incidentLasts {
 				w.gone, w.lying, over = false, false, true
 			}
 			if waiting && arrives <= t {
@@ -147,13 +155,12 @@ func Simulate(link Link, seed uint64, length time.Duration) Run {
 		if inside {
 			run.Inside++
 		}
-		if happened && t >= incident && !over {
-			if !inside && !run.Noticed {
-				outside = true
-			}
-			if inside && outside && !run.Noticed {
-				run.Noticed, run.NoticedIn = true, time.Duration(t-incident)
-			}
+		switch {
+		case !inside && !outside:
+			outside, left = true, t
+		case inside && outside:
+			// Up to an instant more, since it left between two of them.
+			outside, run.NoticedIn = false, max(run.NoticedIn, time.Duration(t-left+1e9/instants))
 		}
 		if r.Time < last {
 			run.Backwards++
@@ -167,8 +174,8 @@ func Simulate(link Link, seed uint64, length time.Duration) Run {
 			run.Errors = append(run.Errors, time.Duration(max(truth-r.Time, r.Time-truth)))
 		}
 	}
-	if outside && !run.Noticed {
-		run.NoticedIn = length
+	if outside {
+		run.NoticedIn = max(run.NoticedIn, length-time.Duration(left))
 	}
 	slices.Sort(run.Bounds)
 	slices.Sort(run.Errors)
@@ -176,7 +183,7 @@ func Simulate(link Link, seed uint64, length time.Duration) Run {
 }
 
 // happen changes the world. Steps are between 0.1 ms and 10 s, evenly on a logarithmic scale, to either side.
-func (w *world) happen(i Incident) {
+func (w *world) happen(i Incident, at float64) {
 	step := 1e5 * math.Pow(1e5, w.rng.Float64())
 	if w.rng.IntN(2) == 0 {
 		step = -step
@@ -189,6 +196,8 @@ func (w *world) happen(i Incident) {
 	case ServerChange:
 		w.hub += step
 		w.net = newNetwork(w.net.link, w.rng)
+	case HubSlew:
+		w.slew, w.slewAt = math.Copysign(5e-6*math.Pow(40, w.rng.Float64()), step), at
 	case Outage:
 		w.gone = true
 	case Liar:
