@@ -66,14 +66,15 @@ func New(cfg Config) (*Joiner, error) {
 			return nil, fmt.Errorf("pair: two exo cameras are named %q", d)
 		}
 	}
-	if cfg.MaxDt <= 0 {
-		return nil, fmt.Errorf("pair: max_dt is %v, expected more than 0", cfg.MaxDt)
+	const most = 24 * time.Hour
+	if cfg.MaxDt <= 0 || cfg.MaxDt > most {
+		return nil, fmt.Errorf("pair: max_dt is %v, expected more than 0 and at most %v", cfg.MaxDt, most)
 	}
 	if cfg.Buffer < 2 {
 		return nil, fmt.Errorf("pair: buffer is %d, expected at least 2", cfg.Buffer)
 	}
-	if cfg.Lateness < 0 {
-		return nil, fmt.Errorf("pair: lateness is %v, expected 0 or more", cfg.Lateness)
+	if cfg.Lateness < 0 || cfg.Lateness > most {
+		return nil, fmt.Errorf("pair: lateness is %v, expected 0 to %v", cfg.Lateness, most)
 	}
 	j := &Joiner{
 		cfg: cfg, maxDt: int64(cfg.MaxDt), lateness: int64(cfg.Lateness), passed: math.MinInt64,
@@ -129,6 +130,9 @@ func (j *Joiner) LastEgo() (int64, bool) { return j.lastEgo, j.hasEgo }
 
 // Ego pushes the rig's next sample. The joiner keeps s.Features. ErrDoubled is for a sample that waits already.
 func (j *Joiner) Ego(s Sample) error {
+	if err := s.check(); err != nil {
+		return fmt.Errorf("pair: ego sample %s/%d: %w", s.Take, s.Seq, err)
+	}
 	if j.hasEgo && (s.Time < j.lastEgo-j.lateness || j.lateness > 0 && s.Time <= j.passed) {
 		if j.ego.n > 0 || s.Take == j.take {
 			j.counts.Back++
@@ -164,6 +168,9 @@ func (j *Joiner) EndEgo() {
 // is delivered twice brings it, is ignored.
 func (j *Joiner) Exo(i int, s Sample) error {
 	t := &j.exo[i]
+	if err := s.check(); err != nil {
+		return fmt.Errorf("pair: sample %s/%d of %s: %w", s.Take, s.Seq, j.cfg.Exo[i], err)
+	}
 	if t.started && s.Time < t.newest.Time-j.lateness {
 		t.counts.Back++
 		return fmt.Errorf("pair: sample %s/%d of %s at %d ns goes back %d ns", s.Take, s.Seq, j.cfg.Exo[i], s.Time, t.newest.Time-s.Time)
@@ -299,7 +306,7 @@ func (j *Joiner) match(t *track, ego *Sample, m *Match) {
 		return
 	}
 	s := &t.at(k).Sample
-	*m = Match{Exo: s, Dt: ego.Time - s.Time, Bound: ego.Bound + s.Bound}
+	*m = Match{Exo: s, Dt: ego.Time - s.Time, Bound: min(ego.Bound, mostBound) + min(s.Bound, mostBound)}
 	if j.cfg.Interpolate && m.Dt != 0 && left >= 0 && right < t.n {
 		j.between(&t.at(left+right-k).Sample, ego, m)
 	}
@@ -314,7 +321,7 @@ func (j *Joiner) between(other, ego *Sample, m *Match) {
 		return
 	}
 	m.Other, m.Weight = other, float64(m.Dt)/float64(other.Time-m.Exo.Time)
-	m.Dt, m.Bound = 0, ego.Bound+max(m.Exo.Bound, other.Bound)
+	m.Dt, m.Bound = 0, min(ego.Bound, mostBound)+min(max(m.Exo.Bound, other.Bound), mostBound)
 }
 
 // evict drops what no ego sample that waits or may come can be paired with: what is too old, and what has another sample
@@ -338,6 +345,23 @@ func (j *Joiner) evict(i int) {
 		}
 		t.pop()
 	}
+}
+
+// Limits, ns: no difference of times, and no sum of bounds, overflows.
+const (
+	mostTime  = 1 << 62 // in the year 2116
+	mostBound = 1 << 61
+)
+
+// check refuses what can't be reckoned with.
+func (s *Sample) check() error {
+	switch {
+	case s.Time <= -mostTime || s.Time >= mostTime:
+		return fmt.Errorf("its time of %d ns is out of range", s.Time)
+	case s.Bound < 0:
+		return fmt.Errorf("its bound is %d ns, expected 0 or more", s.Bound)
+	}
+	return nil
 }
 
 func abs(x int64) int64 { return max(x, -x) }

@@ -67,8 +67,8 @@ type Sample struct {
 	Take     string
 	Seq      int64
 	Raw      int64 // raw stamp, ns
-	Time     int64 // site time, ns since the Unix epoch
-	Bound    int64 // half-width of the interval around Time that holds the true time, ns: the clock's, the stamp's and the latency's
+	Time     int64 // site time, ns since the Unix epoch, within ±2^62
+	Bound    int64 // ≥ 0, half-width of the interval around Time that holds the true time, ns: the clock's, the stamp's and the latency's
 	Features []byte
 	Origin   any // carried through to the match: what the caller has to know of where the sample comes from
 }
