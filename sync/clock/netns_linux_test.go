@@ -20,7 +20,7 @@ import (
 	"time"
 )
 
-// roleVariable makes the test's binary a process of the site: hub, relay or device.
+// roleVariable makes the test's binary a process of the site: hub, relay, device, or host with a chronyd.
 const roleVariable = "TANDEM_CLOCK_TEST_ROLE"
 
 func TestMain(m *testing.M) {
@@ -56,7 +56,11 @@ func play(role string, args []string) error {
 	case "relay":
 		return relay(ctx, args[0], args[1])
 	}
-	c, err := New(Config{NTP: NTPConfig{Servers: args}}, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	config := Config{NTP: NTPConfig{Servers: args}}
+	if role == "host" {
+		config.Sources = []string{SourceChrony}
+	}
+	c, err := New(config, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	if err != nil {
 		return err
 	}
@@ -301,4 +305,7 @@ func TestChronyInNetworkNamespaces(t *testing.T) {
 	out, stop := s.self("two", "device", "10.99.0.2:1125", address)
 	defer stop()
 	watch(t, "two, behind chronyd", out, time.Second)
+	host1, stop1 := s.self("one", "host")
+	defer stop1()
+	watch(t, "one, by chronyd's own bound", host1, time.Second)
 }
