@@ -130,7 +130,7 @@ func seen(t *testing.T, from *backbone.Backbone) (Problem, []Labelled) {
 
 func TestTheExtractorFollowsTheExoCamera(t *testing.T) {
 	p, test := seen(t, eye(t, 8))
-	o := Options{Epochs: 8, Rate: 1e-2, Seed: 1, Network: Network{Channels: 12, Layers: 3, Dropout: -1}}
+	o := Options{Epochs: 4, Rate: 3e-3, Seed: 1, Network: Network{Channels: 12, Layers: 3, Dropout: -1}}
 	o.Session.Threads = 1
 	var err error
 	if o.Teacher, err = Teacher(t.Context(), p, o); err != nil {
@@ -158,13 +158,18 @@ func TestTheExtractorFollowsTheExoCamera(t *testing.T) {
 	if student.Reads(p.Exo[0].Sequence) || !student.Reads(test[0].Sequence) || !o.Teacher.Reads(p.Exo[0].Sequence) {
 		t.Error("the student reads pictures, and the teacher features")
 	}
-	again, err := m.Train(t.Context(), p, o)
-	if err != nil || !slices.Equal(again.eyes.Params.Weights, student.eyes.Params.Weights) {
-		t.Errorf("the same seed gives another extractor: %v", err)
+	o.Epochs = 1
+	var weights [3][]float32
+	for i, seed := range []uint64{1, 1, 2} {
+		o.Seed = seed
+		model, err := m.Train(t.Context(), p, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		weights[i] = model.Extractor().Params.Weights
 	}
-	o.Seed = 2
-	if other, err := m.Train(t.Context(), p, o); err != nil || slices.Equal(other.Extractor().Params.Weights, student.Extractor().Params.Weights) {
-		t.Errorf("another seed gives the same extractor: %v", err)
+	if !slices.Equal(weights[0], weights[1]) || slices.Equal(weights[0], weights[2]) {
+		t.Error("the same seed gives another extractor, or another seed the same")
 	}
 }
 
