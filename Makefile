@@ -68,7 +68,7 @@ fuzz: deps ## fuzz every decoder of outside bytes for FUZZTIME each
 generate: ## regenerate stream/wire from its .proto (needs protoc)
 	@$(ENV) go generate ./stream/wire
 
-extractor: build ## train the built-in image extractor again (half an hour); result in build/extractor/trained
+extractor: build ## train the built-in image extractor again (10 minutes, more on a busy machine); result in build/extractor/trained
 	@mkdir -p build/extractor
 	@for crew in train/101 train/102 train/103 train/104 choose/105 test/106; do \
 		out=build/extractor/$${crew%/*}/crew-$${crew#*/}; \
