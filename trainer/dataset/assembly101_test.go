@@ -277,3 +277,24 @@ func TestAssembly101InOneFile(t *testing.T) {
 		t.Errorf("frame 0 is %v", f.Row(0))
 	}
 }
+
+// TestAnEmptyValueAtTheEndOfADatabase begins beyond the file: touching it would end the process.
+func TestAnEmptyValueAtTheEndOfADatabase(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "db")
+	database(t, path, map[string]string{frameKey("r1", "v", 3): ""})
+	s, err := openFrameStore(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if first, end, ok, err := s.frames("r1", "v"); first != 3 || end != 4 || !ok || err != nil {
+		t.Errorf("frames %d to %d, %v: %v", first, end, ok, err)
+	}
+	if _, err := s.dim("r1", "v", 3); err == nil || !strings.Contains(err.Error(), "frame 3 has 0 bytes") {
+		t.Errorf("an empty value: %v", err)
+	}
+}

@@ -13,7 +13,8 @@ import (
 )
 
 // frameStore is an LMDB database of per-frame features: TAKE/VIEW/VIEW_%010d.jpg -> float32 little-endian. It is mapped
-// into memory by the operating system and read in place. Its methods may be called by several goroutines.
+// into memory by the operating system. Values are copied: Txn.RawRead touches where a value begins even if it is empty, which
+// for one at the end of the file lies beyond it and ends the process. Its methods may be called by several goroutines.
 type frameStore struct {
 	path string
 	env  *lmdb.Env
@@ -57,7 +58,6 @@ func frameKey(take, view string, frame int) string {
 func (s *frameStore) frames(take, view string) (first, end int, ok bool, err error) {
 	prefix := take + "/" + view + "/" + view + "_"
 	err = s.env.View(func(txn *lmdb.Txn) (err error) {
-		txn.RawRead = true
 		cursor, err := txn.OpenCursor(s.db)
 		if err != nil {
 			return err
@@ -110,7 +110,6 @@ func frameOf(key, prefix string) (int, error) {
 // dim returns the number of features of a frame.
 func (s *frameStore) dim(take, view string, frame int) (n int, err error) {
 	err = s.env.View(func(txn *lmdb.Txn) error {
-		txn.RawRead = true
 		data, err := s.get(txn, take, view, frame)
 		n = len(data) / 4
 		return err
@@ -121,7 +120,6 @@ func (s *frameStore) dim(take, view string, frame int) (n int, err error) {
 // read reads frames from first on into dst, frame after frame of dim features.
 func (s *frameStore) read(take, view string, first, dim int, dst []float32) error {
 	return s.env.View(func(txn *lmdb.Txn) error {
-		txn.RawRead = true // the values are decoded before the transaction ends
 		for i := range len(dst) / dim {
 			data, err := s.get(txn, take, view, first+i)
 			if err != nil {
@@ -139,7 +137,7 @@ func (s *frameStore) read(take, view string, first, dim int, dst []float32) erro
 	})
 }
 
-// get returns the bytes of a frame, which are valid until the transaction ends.
+// get returns the bytes of a frame.
 func (s *frameStore) get(txn *lmdb.Txn, take, view string, frame int) ([]byte, error) {
 	key := frameKey(take, view, frame)
 	data, err := txn.Get(s.db, []byte(key))
