@@ -184,6 +184,7 @@ func (t *Trainer) collect(_ context.Context, m *bus.Message) error {
 	}
 	if complete {
 		t.log.Info("paired take is complete", "cell", s.Cell, "device", b.Ego.Device, "take", b.Ego.Take, "complete", len(t.collector.complete(s.Cell)))
+		t.waiting.end(s.Cell)
 		t.wake()
 	}
 	return nil

@@ -3,10 +3,8 @@ package trainer
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
-	"time"
 
 	"tandem/stream/bus"
 	"tandem/trainer/gate"
@@ -58,16 +56,6 @@ func (t *Trainer) makeStudent(ctx context.Context, c *jobs.Claim) error {
 		return nil
 	}
 	return t.release(ctx, c, d)
-}
-
-// waitForTakes gives a job back whose pairs have not all come here: another trainer may have them, or they are on their
-// way.
-func (t *Trainer) waitForTakes(ctx context.Context, c *jobs.Claim, missing string) error {
-	why := fmt.Sprintf("trainer %s waits for the take %s", t.cfg.Name, missing)
-	if waited := time.Since(c.Job.Created); waited > t.cfg.Jobs.Patience {
-		return permanent{fmt.Errorf("no trainer has got all takes within %v: %s; new takes make a new job", t.cfg.Jobs.Patience, why)}
-	}
-	return c.Postpone(ctx, why, t.cfg.Jobs.AckWait/3)
 }
 
 // finishRelease ends a job whose release is at the hub already: whoever made it ended before it could say so.

@@ -28,7 +28,8 @@ type Trainer struct {
 	extractor Extractor // of a teacher that is yet to be made
 	releaser  *releaser
 	board     *jobs.Board
-	line      *line         // nil until the line has a teacher
+	line      *line // nil until the line has a teacher
+	waiting   waiting
 	changed   chan struct{} // capacity 1: there may be something to do
 	abandon   bool          // for tests: when it is stopped, it leaves its job as a process does that is killed
 }

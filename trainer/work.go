@@ -54,7 +54,7 @@ func (t *Trainer) step(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c, err := t.board.Take(ctx, cells)
+	c, err := t.board.Take(ctx, t.waiting.others(cells))
 	if err != nil {
 		return err
 	}
