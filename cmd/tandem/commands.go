@@ -11,6 +11,7 @@ func commands() []*cobra.Command {
 		newTrainer(),
 		newEval(),
 		newHub(),
+		newSync(),
 		newSim(),
 		newBench(),
 	}
