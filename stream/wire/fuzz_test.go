@@ -37,7 +37,7 @@ func fuzzDecode[M Message](f *testing.F, seed M, decode func([]byte) (M, error))
 }
 
 func FuzzDecodeSampleBatch(f *testing.F)  { fuzzDecode(f, sampleBatch(), DecodeSampleBatch) }
-func FuzzDecodePairBatch(f *testing.F)    { fuzzDecode(f, pairBatch(), DecodePairBatch) }
+func FuzzDecodePairBatch(f *testing.F)    { fuzzDecode(f, realigned(), DecodePairBatch) }
 func FuzzDecodeSegmentEvent(f *testing.F) { fuzzDecode(f, segmentEvent(), DecodeSegmentEvent) }
 func FuzzDecodeStatus(f *testing.F)       { fuzzDecode(f, status(), DecodeStatus) }
 func FuzzDecodeAssignment(f *testing.F)   { fuzzDecode(f, assignment(), DecodeAssignment) }

@@ -583,7 +583,8 @@ type ExoTrack struct {
 	RateHz      float64                `protobuf:"fixed64,5,opt,name=rate_hz,json=rateHz,proto3" json:"rate_hz,omitempty"`
 	StampKind   StampKind              `protobuf:"varint,6,opt,name=stamp_kind,json=stampKind,proto3,enum=tandem.v1.StampKind" json:"stamp_kind,omitempty"`
 	ClockSource ClockSource            `protobuf:"varint,7,opt,name=clock_source,json=clockSource,proto3,enum=tandem.v1.ClockSource" json:"clock_source,omitempty"`
-	// The M exo samples that are matched, each once, in increasing order of sequence number.
+	// M exo samples in increasing order of sequence number: those that are matched, each once, and others around them that
+	// are not. The latter are kept so that time can be aligned again.
 	Dim      uint32  `protobuf:"varint,8,opt,name=dim,proto3" json:"dim,omitempty"`                               // D
 	Seq      []int64 `protobuf:"zigzag64,9,rep,packed,name=seq,proto3" json:"seq,omitempty"`                      // [M] delta-coded
 	RawNs    []int64 `protobuf:"zigzag64,10,rep,packed,name=raw_ns,json=rawNs,proto3" json:"raw_ns,omitempty"`    // [M] delta-coded
@@ -596,9 +597,15 @@ type ExoTrack struct {
 	Grade   []Grade `protobuf:"varint,16,rep,packed,name=grade,proto3,enum=tandem.v1.Grade" json:"grade,omitempty"` // [N]
 	// The content check's estimate; absent when there is none. True exo time = exo site time + offset.
 	ContentOffset *ContentOffset `protobuf:"bytes,17,opt,name=content_offset,json=contentOffset,proto3" json:"content_offset,omitempty"`
-	CorrectionNs  int64          `protobuf:"varint,18,opt,name=correction_ns,json=correctionNs,proto3" json:"correction_ns,omitempty"` // what was added to the exo site times before matching; 0 unless configured
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// What was added to an exo site time t before matching: correction_ns + correction_drift_ppm * 1e-6 * (t - correction_ref_ns).
+	// 0 unless the rig corrects by content, or the archive was re-aligned.
+	CorrectionNs       int64   `protobuf:"varint,18,opt,name=correction_ns,json=correctionNs,proto3" json:"correction_ns,omitempty"`
+	SampleBoundNs      []int64 `protobuf:"zigzag64,19,rep,packed,name=sample_bound_ns,json=sampleBoundNs,proto3" json:"sample_bound_ns,omitempty"` // [M] delta-coded, half-width around each exo site time; or empty: from older senders
+	CorrectionDriftPpm float64 `protobuf:"fixed64,20,opt,name=correction_drift_ppm,json=correctionDriftPpm,proto3" json:"correction_drift_ppm,omitempty"`
+	CorrectionRefNs    int64   `protobuf:"varint,21,opt,name=correction_ref_ns,json=correctionRefNs,proto3" json:"correction_ref_ns,omitempty"`
+	CorrectionErrorNs  int64   `protobuf:"varint,22,opt,name=correction_error_ns,json=correctionErrorNs,proto3" json:"correction_error_ns,omitempty"` // half-width around the correction; a part of each bound_ns
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *ExoTrack) Reset() {
@@ -757,11 +764,40 @@ func (x *ExoTrack) GetCorrectionNs() int64 {
 	return 0
 }
 
+func (x *ExoTrack) GetSampleBoundNs() []int64 {
+	if x != nil {
+		return x.SampleBoundNs
+	}
+	return nil
+}
+
+func (x *ExoTrack) GetCorrectionDriftPpm() float64 {
+	if x != nil {
+		return x.CorrectionDriftPpm
+	}
+	return 0
+}
+
+func (x *ExoTrack) GetCorrectionRefNs() int64 {
+	if x != nil {
+		return x.CorrectionRefNs
+	}
+	return 0
+}
+
+func (x *ExoTrack) GetCorrectionErrorNs() int64 {
+	if x != nil {
+		return x.CorrectionErrorNs
+	}
+	return 0
+}
+
 // ContentOffset is an offset estimated from what the cameras see, not from their clocks.
 type ContentOffset struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	OffsetNs      int64                  `protobuf:"varint,1,opt,name=offset_ns,json=offsetNs,proto3" json:"offset_ns,omitempty"`
-	Confidence    float64                `protobuf:"fixed64,2,opt,name=confidence,proto3" json:"confidence,omitempty"` // peak-to-next ratio of the correlation, >= 0
+	Confidence    float64                `protobuf:"fixed64,2,opt,name=confidence,proto3" json:"confidence,omitempty"`         // peak-to-next ratio of the correlation, >= 0
+	ErrorNs       int64                  `protobuf:"varint,3,opt,name=error_ns,json=errorNs,proto3" json:"error_ns,omitempty"` // half-width of the interval around offset_ns that holds the true one; 0: not told
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -810,6 +846,13 @@ func (x *ContentOffset) GetConfidence() float64 {
 	return 0
 }
 
+func (x *ContentOffset) GetErrorNs() int64 {
+	if x != nil {
+		return x.ErrorNs
+	}
+	return 0
+}
+
 // PairBatch is a rig's SampleBatch (without scores) with the matching samples of each exo camera.
 type PairBatch struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -817,6 +860,8 @@ type PairBatch struct {
 	Exo           []*ExoTrack            `protobuf:"bytes,2,rep,name=exo,proto3" json:"exo,omitempty"`
 	Rejected      map[string]uint64      `protobuf:"bytes,3,rep,name=rejected,proto3" json:"rejected,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"` // pairs not made or graded REJECTED since the ego take began, by reason
 	Last          bool                   `protobuf:"varint,4,opt,name=last,proto3" json:"last,omitempty"`                                                                                   // the ego take has no further pairs
+	Rig           *RigPairs              `protobuf:"bytes,5,opt,name=rig,proto3" json:"rig,omitempty"`                                                                                      // what was there before the batch was re-aligned; absent if it was not
+	MaxDtNs       int64                  `protobuf:"varint,6,opt,name=max_dt_ns,json=maxDtNs,proto3" json:"max_dt_ns,omitempty"`                                                            // how far apart the samples of a pair may be; 0 from older senders
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -879,6 +924,81 @@ func (x *PairBatch) GetLast() bool {
 	return false
 }
 
+func (x *PairBatch) GetRig() *RigPairs {
+	if x != nil {
+		return x.Rig
+	}
+	return nil
+}
+
+func (x *PairBatch) GetMaxDtNs() int64 {
+	if x != nil {
+		return x.MaxDtNs
+	}
+	return 0
+}
+
+// RigPairs is what a rig paired, for the cameras of a batch that were re-aligned later.
+type RigPairs struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Exo           []*ExoTrack            `protobuf:"bytes,1,rep,name=exo,proto3" json:"exo,omitempty"`                                                                                      // without raw_ns, site_ns and features, which are in the exo tracks of the file's batches
+	Rejected      map[string]uint64      `protobuf:"bytes,2,rep,name=rejected,proto3" json:"rejected,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"` // of the batch
+	Cameras       []string               `protobuf:"bytes,3,rep,name=cameras,proto3" json:"cameras,omitempty"`                                                                              // the devices that were re-aligned, sorted
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RigPairs) Reset() {
+	*x = RigPairs{}
+	mi := &file_tandem_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RigPairs) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RigPairs) ProtoMessage() {}
+
+func (x *RigPairs) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RigPairs.ProtoReflect.Descriptor instead.
+func (*RigPairs) Descriptor() ([]byte, []int) {
+	return file_tandem_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *RigPairs) GetExo() []*ExoTrack {
+	if x != nil {
+		return x.Exo
+	}
+	return nil
+}
+
+func (x *RigPairs) GetRejected() map[string]uint64 {
+	if x != nil {
+		return x.Rejected
+	}
+	return nil
+}
+
+func (x *RigPairs) GetCameras() []string {
+	if x != nil {
+		return x.Cameras
+	}
+	return nil
+}
+
 // SegmentEvent is a label on [start_ns, end_ns) of site time. (device, take, first_seq) names the segment.
 type SegmentEvent struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -901,7 +1021,7 @@ type SegmentEvent struct {
 
 func (x *SegmentEvent) Reset() {
 	*x = SegmentEvent{}
-	mi := &file_tandem_proto_msgTypes[4]
+	mi := &file_tandem_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -913,7 +1033,7 @@ func (x *SegmentEvent) String() string {
 func (*SegmentEvent) ProtoMessage() {}
 
 func (x *SegmentEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_proto_msgTypes[4]
+	mi := &file_tandem_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -926,7 +1046,7 @@ func (x *SegmentEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SegmentEvent.ProtoReflect.Descriptor instead.
 func (*SegmentEvent) Descriptor() ([]byte, []int) {
-	return file_tandem_proto_rawDescGZIP(), []int{4}
+	return file_tandem_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *SegmentEvent) GetDevice() string {
@@ -1039,7 +1159,7 @@ type Status struct {
 
 func (x *Status) Reset() {
 	*x = Status{}
-	mi := &file_tandem_proto_msgTypes[5]
+	mi := &file_tandem_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1051,7 +1171,7 @@ func (x *Status) String() string {
 func (*Status) ProtoMessage() {}
 
 func (x *Status) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_proto_msgTypes[5]
+	mi := &file_tandem_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1064,7 +1184,7 @@ func (x *Status) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Status.ProtoReflect.Descriptor instead.
 func (*Status) Descriptor() ([]byte, []int) {
-	return file_tandem_proto_rawDescGZIP(), []int{5}
+	return file_tandem_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Status) GetDevice() string {
@@ -1149,7 +1269,7 @@ type Assignment struct {
 
 func (x *Assignment) Reset() {
 	*x = Assignment{}
-	mi := &file_tandem_proto_msgTypes[6]
+	mi := &file_tandem_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1161,7 +1281,7 @@ func (x *Assignment) String() string {
 func (*Assignment) ProtoMessage() {}
 
 func (x *Assignment) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_proto_msgTypes[6]
+	mi := &file_tandem_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1174,7 +1294,7 @@ func (x *Assignment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Assignment.ProtoReflect.Descriptor instead.
 func (*Assignment) Descriptor() ([]byte, []int) {
-	return file_tandem_proto_rawDescGZIP(), []int{6}
+	return file_tandem_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Assignment) GetRelease() string {
@@ -1213,7 +1333,7 @@ type ReleaseInfo struct {
 
 func (x *ReleaseInfo) Reset() {
 	*x = ReleaseInfo{}
-	mi := &file_tandem_proto_msgTypes[7]
+	mi := &file_tandem_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1225,7 +1345,7 @@ func (x *ReleaseInfo) String() string {
 func (*ReleaseInfo) ProtoMessage() {}
 
 func (x *ReleaseInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_proto_msgTypes[7]
+	mi := &file_tandem_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1238,7 +1358,7 @@ func (x *ReleaseInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseInfo.ProtoReflect.Descriptor instead.
 func (*ReleaseInfo) Descriptor() ([]byte, []int) {
-	return file_tandem_proto_rawDescGZIP(), []int{7}
+	return file_tandem_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ReleaseInfo) GetRelease() string {
@@ -1312,7 +1432,7 @@ const file_tandem_proto_rawDesc = "" +
 	"\x04last\x18\x13 \x01(\bR\x04last\x1a:\n" +
 	"\fSkippedEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\xbb\x04\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\xf1\x05\n" +
 	"\bExoTrack\x12\x16\n" +
 	"\x06device\x18\x01 \x01(\tR\x06device\x12\x12\n" +
 	"\x04take\x18\x02 \x01(\tR\x04take\x12\x18\n" +
@@ -1333,17 +1453,31 @@ const file_tandem_proto_rawDesc = "" +
 	"\bbound_ns\x18\x0f \x03(\x03R\aboundNs\x12&\n" +
 	"\x05grade\x18\x10 \x03(\x0e2\x10.tandem.v1.GradeR\x05grade\x12?\n" +
 	"\x0econtent_offset\x18\x11 \x01(\v2\x18.tandem.v1.ContentOffsetR\rcontentOffset\x12#\n" +
-	"\rcorrection_ns\x18\x12 \x01(\x03R\fcorrectionNs\"L\n" +
+	"\rcorrection_ns\x18\x12 \x01(\x03R\fcorrectionNs\x12&\n" +
+	"\x0fsample_bound_ns\x18\x13 \x03(\x12R\rsampleBoundNs\x120\n" +
+	"\x14correction_drift_ppm\x18\x14 \x01(\x01R\x12correctionDriftPpm\x12*\n" +
+	"\x11correction_ref_ns\x18\x15 \x01(\x03R\x0fcorrectionRefNs\x12.\n" +
+	"\x13correction_error_ns\x18\x16 \x01(\x03R\x11correctionErrorNs\"g\n" +
 	"\rContentOffset\x12\x1b\n" +
 	"\toffset_ns\x18\x01 \x01(\x03R\boffsetNs\x12\x1e\n" +
 	"\n" +
 	"confidence\x18\x02 \x01(\x01R\n" +
-	"confidence\"\xed\x01\n" +
+	"confidence\x12\x19\n" +
+	"\berror_ns\x18\x03 \x01(\x03R\aerrorNs\"\xb0\x02\n" +
 	"\tPairBatch\x12(\n" +
 	"\x03ego\x18\x01 \x01(\v2\x16.tandem.v1.SampleBatchR\x03ego\x12%\n" +
 	"\x03exo\x18\x02 \x03(\v2\x13.tandem.v1.ExoTrackR\x03exo\x12>\n" +
 	"\brejected\x18\x03 \x03(\v2\".tandem.v1.PairBatch.RejectedEntryR\brejected\x12\x12\n" +
-	"\x04last\x18\x04 \x01(\bR\x04last\x1a;\n" +
+	"\x04last\x18\x04 \x01(\bR\x04last\x12%\n" +
+	"\x03rig\x18\x05 \x01(\v2\x13.tandem.v1.RigPairsR\x03rig\x12\x1a\n" +
+	"\tmax_dt_ns\x18\x06 \x01(\x03R\amaxDtNs\x1a;\n" +
+	"\rRejectedEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\xc7\x01\n" +
+	"\bRigPairs\x12%\n" +
+	"\x03exo\x18\x01 \x03(\v2\x13.tandem.v1.ExoTrackR\x03exo\x12=\n" +
+	"\brejected\x18\x02 \x03(\v2!.tandem.v1.RigPairs.RejectedEntryR\brejected\x12\x18\n" +
+	"\acameras\x18\x03 \x03(\tR\acameras\x1a;\n" +
 	"\rRejectedEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\x8c\x03\n" +
@@ -1454,7 +1588,7 @@ func file_tandem_proto_rawDescGZIP() []byte {
 }
 
 var file_tandem_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_tandem_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_tandem_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_tandem_proto_goTypes = []any{
 	(StampKind)(0),        // 0: tandem.v1.StampKind
 	(ClockSource)(0),      // 1: tandem.v1.ClockSource
@@ -1466,38 +1600,43 @@ var file_tandem_proto_goTypes = []any{
 	(*ExoTrack)(nil),      // 7: tandem.v1.ExoTrack
 	(*ContentOffset)(nil), // 8: tandem.v1.ContentOffset
 	(*PairBatch)(nil),     // 9: tandem.v1.PairBatch
-	(*SegmentEvent)(nil),  // 10: tandem.v1.SegmentEvent
-	(*Status)(nil),        // 11: tandem.v1.Status
-	(*Assignment)(nil),    // 12: tandem.v1.Assignment
-	(*ReleaseInfo)(nil),   // 13: tandem.v1.ReleaseInfo
-	nil,                   // 14: tandem.v1.SampleBatch.SkippedEntry
-	nil,                   // 15: tandem.v1.PairBatch.RejectedEntry
-	nil,                   // 16: tandem.v1.Status.CountersEntry
-	nil,                   // 17: tandem.v1.Status.GaugesEntry
-	nil,                   // 18: tandem.v1.Status.VersionsEntry
+	(*RigPairs)(nil),      // 10: tandem.v1.RigPairs
+	(*SegmentEvent)(nil),  // 11: tandem.v1.SegmentEvent
+	(*Status)(nil),        // 12: tandem.v1.Status
+	(*Assignment)(nil),    // 13: tandem.v1.Assignment
+	(*ReleaseInfo)(nil),   // 14: tandem.v1.ReleaseInfo
+	nil,                   // 15: tandem.v1.SampleBatch.SkippedEntry
+	nil,                   // 16: tandem.v1.PairBatch.RejectedEntry
+	nil,                   // 17: tandem.v1.RigPairs.RejectedEntry
+	nil,                   // 18: tandem.v1.Status.CountersEntry
+	nil,                   // 19: tandem.v1.Status.GaugesEntry
+	nil,                   // 20: tandem.v1.Status.VersionsEntry
 }
 var file_tandem_proto_depIdxs = []int32{
 	0,  // 0: tandem.v1.SampleBatch.stamp_kind:type_name -> tandem.v1.StampKind
 	1,  // 1: tandem.v1.SampleBatch.clock_source:type_name -> tandem.v1.ClockSource
-	14, // 2: tandem.v1.SampleBatch.skipped:type_name -> tandem.v1.SampleBatch.SkippedEntry
+	15, // 2: tandem.v1.SampleBatch.skipped:type_name -> tandem.v1.SampleBatch.SkippedEntry
 	0,  // 3: tandem.v1.ExoTrack.stamp_kind:type_name -> tandem.v1.StampKind
 	1,  // 4: tandem.v1.ExoTrack.clock_source:type_name -> tandem.v1.ClockSource
 	2,  // 5: tandem.v1.ExoTrack.grade:type_name -> tandem.v1.Grade
 	8,  // 6: tandem.v1.ExoTrack.content_offset:type_name -> tandem.v1.ContentOffset
 	6,  // 7: tandem.v1.PairBatch.ego:type_name -> tandem.v1.SampleBatch
 	7,  // 8: tandem.v1.PairBatch.exo:type_name -> tandem.v1.ExoTrack
-	15, // 9: tandem.v1.PairBatch.rejected:type_name -> tandem.v1.PairBatch.RejectedEntry
-	3,  // 10: tandem.v1.SegmentEvent.kind:type_name -> tandem.v1.SegmentKind
-	4,  // 11: tandem.v1.SegmentEvent.end_reason:type_name -> tandem.v1.EndReason
-	5,  // 12: tandem.v1.Status.state:type_name -> tandem.v1.DeviceState
-	16, // 13: tandem.v1.Status.counters:type_name -> tandem.v1.Status.CountersEntry
-	17, // 14: tandem.v1.Status.gauges:type_name -> tandem.v1.Status.GaugesEntry
-	18, // 15: tandem.v1.Status.versions:type_name -> tandem.v1.Status.VersionsEntry
-	16, // [16:16] is the sub-list for method output_type
-	16, // [16:16] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	16, // 9: tandem.v1.PairBatch.rejected:type_name -> tandem.v1.PairBatch.RejectedEntry
+	10, // 10: tandem.v1.PairBatch.rig:type_name -> tandem.v1.RigPairs
+	7,  // 11: tandem.v1.RigPairs.exo:type_name -> tandem.v1.ExoTrack
+	17, // 12: tandem.v1.RigPairs.rejected:type_name -> tandem.v1.RigPairs.RejectedEntry
+	3,  // 13: tandem.v1.SegmentEvent.kind:type_name -> tandem.v1.SegmentKind
+	4,  // 14: tandem.v1.SegmentEvent.end_reason:type_name -> tandem.v1.EndReason
+	5,  // 15: tandem.v1.Status.state:type_name -> tandem.v1.DeviceState
+	18, // 16: tandem.v1.Status.counters:type_name -> tandem.v1.Status.CountersEntry
+	19, // 17: tandem.v1.Status.gauges:type_name -> tandem.v1.Status.GaugesEntry
+	20, // 18: tandem.v1.Status.versions:type_name -> tandem.v1.Status.VersionsEntry
+	19, // [19:19] is the sub-list for method output_type
+	19, // [19:19] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_tandem_proto_init() }
@@ -1511,7 +1650,7 @@ func file_tandem_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tandem_proto_rawDesc), len(file_tandem_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   13,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -20,6 +20,8 @@ const (
 
 	maxRate = 1000    // samples a second
 	maxTime = 1 << 62 // nanoseconds; the year 2116
+
+	maxDriftPpm = 1e5 // a tenth faster or slower
 )
 
 // Validate implements Message.
@@ -99,17 +101,62 @@ func (p *PairBatch) Validate() error {
 	if c.err != nil {
 		return c.err
 	}
-	seen := make(map[[2]string]bool, len(p.GetExo()))
-	for i, t := range p.GetExo() {
-		c.message = fmt.Sprintf("PairBatch.exo[%d]", i)
-		t.check(&c, n)
-		if key := [2]string{t.GetDevice(), t.GetTake()}; seen[key] {
-			c.failf("device", "two tracks of device %s, take %s", key[0], key[1])
+	c.bound("max_dt_ns", p.GetMaxDtNs())
+	tracks(&c, "PairBatch.exo", p.GetExo(), n, (*ExoTrack).checkSamples)
+	if r := p.GetRig(); r != nil {
+		r.check(&c, n)
+	}
+	return c.err
+}
+
+// tracks checks the exo tracks of a batch of n ego samples, and with samples what they hold of their own ones.
+func tracks(c *checker, field string, list []*ExoTrack, n int, samples func(*ExoTrack, *checker)) {
+	seen := make(map[[3]string]bool, len(list))
+	for i, t := range list {
+		c.message = fmt.Sprintf("%s[%d]", field, i)
+		t.check(c, n)
+		if c.err == nil {
+			samples(t, c)
+		}
+		if key := [3]string{t.GetDevice(), t.GetTake(), t.GetRelease()}; seen[key] {
+			c.failf("device", "two tracks of device %s, take %s, release %s", key[0], key[1], key[2])
 		} else {
 			seen[key] = true
 		}
 	}
-	return c.err
+}
+
+func (r *RigPairs) check(c *checker, n int) {
+	c.message = "PairBatch.rig"
+	c.count("cameras", len(r.GetCameras()), 1, MaxExo)
+	for i, name := range r.GetCameras() {
+		c.token("cameras", name)
+		if i > 0 && name <= r.Cameras[i-1] {
+			c.failf("cameras", "%s does not come after %s", name, r.Cameras[i-1])
+		}
+	}
+	c.count("exo", len(r.GetExo()), 0, MaxExo)
+	names(c, "rejected", r.GetRejected())
+	tracks(c, "PairBatch.rig.exo", r.GetExo(), n, (*ExoTrack).checkNoSamples)
+}
+
+// checkSamples checks what is stored of the exo samples.
+func (t *ExoTrack) checkSamples(c *checker) {
+	m := t.Len()
+	c.length("raw_ns", len(t.GetRawNs()), m)
+	c.stamps("raw_ns", t.GetRawNs(), false)
+	c.length("site_ns", len(t.GetSiteNs()), m)
+	c.stamps("site_ns", t.GetSiteNs(), true)
+	if c.err == nil {
+		c.vectors("features", t.GetFeatures(), m, int(t.GetDim()))
+	}
+}
+
+// checkNoSamples checks that nothing is.
+func (t *ExoTrack) checkNoSamples(c *checker) {
+	c.length("raw_ns", len(t.GetRawNs()), 0)
+	c.length("site_ns", len(t.GetSiteNs()), 0)
+	c.length("features", len(t.GetFeatures()), 0)
 }
 
 func (t *ExoTrack) check(c *checker, n int) {
@@ -123,15 +170,12 @@ func (t *ExoTrack) check(c *checker, n int) {
 	c.enum("clock_source", int32(t.GetClockSource()), ClockSource_name)
 	c.count("seq", m, 0, MaxSamples)
 	c.sequence("seq", t.GetSeq(), maxTime)
-	c.length("raw_ns", len(t.GetRawNs()), m)
-	c.stamps("raw_ns", t.GetRawNs(), false)
-	c.length("site_ns", len(t.GetSiteNs()), m)
-	c.stamps("site_ns", t.GetSiteNs(), true)
 	if m > 0 || t.GetDim() > 0 {
 		c.count("dim", int(t.GetDim()), 1, MaxDim)
 	}
-	if c.err == nil {
-		c.vectors("features", t.GetFeatures(), m, int(t.GetDim()))
+	if len(t.GetSampleBoundNs()) > 0 {
+		c.length("sample_bound_ns", len(t.GetSampleBoundNs()), m)
+		c.stamps("sample_bound_ns", t.GetSampleBoundNs(), true)
 	}
 	c.length("index", len(t.GetIndex()), n)
 	c.length("dt_ns", len(t.GetDtNs()), n)
@@ -145,8 +189,14 @@ func (t *ExoTrack) check(c *checker, n int) {
 		if v := o.GetConfidence(); !(v >= 0 && v <= math.MaxFloat64) {
 			c.failf("content_offset.confidence", "%g, expected 0 or more", v)
 		}
+		c.bound("content_offset.error_ns", o.GetErrorNs())
 	}
 	c.stamps("correction_ns", []int64{t.GetCorrectionNs()}, false)
+	c.stamps("correction_ref_ns", []int64{t.GetCorrectionRefNs()}, false)
+	c.bound("correction_error_ns", t.GetCorrectionErrorNs())
+	if v := t.GetCorrectionDriftPpm(); !(math.Abs(v) <= maxDriftPpm) {
+		c.failf("correction_drift_ppm", "%g, expected at most %d", v, int(maxDriftPpm))
+	}
 }
 
 // checkPair checks what belongs to ego sample i.

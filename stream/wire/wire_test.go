@@ -66,6 +66,20 @@ func pairBatch() *PairBatch {
 	}
 }
 
+// realigned is a valid batch that was re-aligned.
+func realigned() *PairBatch {
+	p := pairBatch()
+	x := p.Exo[0]
+	x.SampleBoundNs, x.CorrectionNs, x.CorrectionErrorNs = []int64{2e6, 0}, -8e8, 3e7
+	x.CorrectionDriftPpm, x.CorrectionRefNs = -12.5, t0
+	x.ContentOffset.ErrorNs = 3e7
+	rig := pairBatch().Exo[0]
+	rig.RawNs, rig.SiteNs, rig.Features = nil, nil, nil
+	p.Rig = &RigPairs{Exo: []*ExoTrack{rig}, Rejected: map[string]uint64{"exo-1/no_exo": 1}, Cameras: []string{"exo-1"}}
+	p.MaxDtNs = 1e8
+	return p
+}
+
 func segmentEvent() *SegmentEvent {
 	return &SegmentEvent{
 		Device: "rig-1", Take: "take-7", Release: "r1", Label: "tighten screw", StartNs: t0, EndNs: t0 + 1e9, Confidence: 0.75,
@@ -111,6 +125,7 @@ func TestRoundTrip(t *testing.T) {
 	roundTrip(t, &SampleBatch{Device: "d", Take: "t", Release: "r", Extractor: digest(""), RateHz: 1, FirstSeq: 9, Last: true,
 		StampKind: 1, ClockSource: 1}, DecodeSampleBatch)
 	roundTrip(t, pairBatch(), DecodePairBatch)
+	roundTrip(t, realigned(), DecodePairBatch)
 	roundTrip(t, segmentEvent(), DecodeSegmentEvent)
 	roundTrip(t, status(), DecodeStatus)
 	roundTrip(t, assignment(), DecodeAssignment)
@@ -235,6 +250,28 @@ func TestPairBatchRefusals(t *testing.T) {
 		{"PairBatch.ego: no samples", func(p *PairBatch) {
 			p.Ego.RawNs, p.Ego.SiteNs, p.Ego.Features, p.Exo, p.Ego.Last = nil, nil, nil, nil, true
 		}},
+	})
+}
+
+func TestRealignedRefusals(t *testing.T) {
+	exo := func(change func(*ExoTrack)) func(*PairBatch) { return func(p *PairBatch) { change(p.Exo[0]) } }
+	rig := func(change func(*ExoTrack)) func(*PairBatch) { return func(p *PairBatch) { change(p.Rig.Exo[0]) } }
+	checkRefused(t, realigned, DecodePairBatch, []refused[*PairBatch]{
+		{"PairBatch.max_dt_ns: -1", func(p *PairBatch) { p.MaxDtNs = -1 }},
+		{"PairBatch.exo[0].sample_bound_ns: 1 elements, expected 2", exo(func(e *ExoTrack) { e.SampleBoundNs = e.SampleBoundNs[:1] })},
+		{"PairBatch.exo[0].sample_bound_ns: element 1 is -1", exo(func(e *ExoTrack) { e.SampleBoundNs[1] = -2e6 - 1 })},
+		{"PairBatch.exo[0].correction_ref_ns: ", exo(func(e *ExoTrack) { e.CorrectionRefNs = math.MaxInt64 })},
+		{"PairBatch.exo[0].correction_error_ns: -1", exo(func(e *ExoTrack) { e.CorrectionErrorNs = -1 })},
+		{"PairBatch.exo[0].correction_drift_ppm: NaN", exo(func(e *ExoTrack) { e.CorrectionDriftPpm = math.NaN() })},
+		{"PairBatch.exo[0].content_offset.error_ns: -1", exo(func(e *ExoTrack) { e.ContentOffset.ErrorNs = -1 })},
+		{"PairBatch.rig.cameras: 0", func(p *PairBatch) { p.Rig.Cameras = nil }},
+		{"PairBatch.rig.cameras: exo-1 does not come after exo-1", func(p *PairBatch) { p.Rig.Cameras = []string{"exo-1", "exo-1"} }},
+		{"PairBatch.rig.cameras: \"?\"", func(p *PairBatch) { p.Rig.Cameras = []string{"?"} }},
+		{"PairBatch.rig.rejected: ", func(p *PairBatch) { p.Rig.Rejected["\x00"] = 1 }},
+		{"PairBatch.rig.exo[0].features: 16 elements, expected 0", rig(func(e *ExoTrack) { e.Features = vector(2, 4) })},
+		{"PairBatch.rig.exo[0].raw_ns: 2 elements", rig(func(e *ExoTrack) { e.RawNs = times(2, t0) })},
+		{"PairBatch.rig.exo[0].index: element 2 is 2", rig(func(e *ExoTrack) { e.Index[2] = 2 })},
+		{"PairBatch.rig.exo[1].device: two tracks of device exo-1, take take-7, release r1", func(p *PairBatch) { p.Rig.Exo = append(p.Rig.Exo, p.Rig.Exo[0]) }},
 	})
 }
 
