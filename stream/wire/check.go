@@ -86,6 +86,17 @@ func (c *checker) stamps(field string, deltas []int64, site bool) {
 	}
 }
 
+// atMost checks that no delta-coded number is above most.
+func (c *checker) atMost(field string, deltas []int64, most int64) {
+	var v int64
+	for i, d := range deltas {
+		if v += d; v > most {
+			c.failf(field, "element %d is %d ns, expected at most %d", i, v, most)
+			return
+		}
+	}
+}
+
 // sequence checks that delta-coded sequence numbers increase strictly and stay below end.
 func (c *checker) sequence(field string, deltas []int64, end uint64) {
 	v := int64(-1)

@@ -381,6 +381,68 @@ func (DeviceState) EnumDescriptor() ([]byte, []int) {
 	return file_tandem_proto_rawDescGZIP(), []int{5}
 }
 
+// ClockState says how far a device's time can be relied on.
+type ClockState int32
+
+const (
+	ClockState_CLOCK_STATE_UNSPECIFIED    ClockState = 0
+	ClockState_CLOCK_STATE_UNSYNCHRONIZED ClockState = 1 // nothing is known, or next to nothing: no pairs are made
+	ClockState_CLOCK_STATE_CONVERGING     ClockState = 2 // the bound holds, but it is new, or something contradicts it
+	ClockState_CLOCK_STATE_HOLDOVER       ClockState = 3 // nothing was heard for a while; the bound grows
+	ClockState_CLOCK_STATE_LOCKED         ClockState = 4
+	ClockState_CLOCK_STATE_ASSUMED        ClockState = 5 // the device's own clock, within what its configuration says
+	ClockState_CLOCK_STATE_RECORDED       ClockState = 6 // recordings whose stamps are taken as site time
+)
+
+// Enum value maps for ClockState.
+var (
+	ClockState_name = map[int32]string{
+		0: "CLOCK_STATE_UNSPECIFIED",
+		1: "CLOCK_STATE_UNSYNCHRONIZED",
+		2: "CLOCK_STATE_CONVERGING",
+		3: "CLOCK_STATE_HOLDOVER",
+		4: "CLOCK_STATE_LOCKED",
+		5: "CLOCK_STATE_ASSUMED",
+		6: "CLOCK_STATE_RECORDED",
+	}
+	ClockState_value = map[string]int32{
+		"CLOCK_STATE_UNSPECIFIED":    0,
+		"CLOCK_STATE_UNSYNCHRONIZED": 1,
+		"CLOCK_STATE_CONVERGING":     2,
+		"CLOCK_STATE_HOLDOVER":       3,
+		"CLOCK_STATE_LOCKED":         4,
+		"CLOCK_STATE_ASSUMED":        5,
+		"CLOCK_STATE_RECORDED":       6,
+	}
+)
+
+func (x ClockState) Enum() *ClockState {
+	p := new(ClockState)
+	*p = x
+	return p
+}
+
+func (x ClockState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ClockState) Descriptor() protoreflect.EnumDescriptor {
+	return file_tandem_proto_enumTypes[6].Descriptor()
+}
+
+func (ClockState) Type() protoreflect.EnumType {
+	return &file_tandem_proto_enumTypes[6]
+}
+
+func (x ClockState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ClockState.Descriptor instead.
+func (ClockState) EnumDescriptor() ([]byte, []int) {
+	return file_tandem_proto_rawDescGZIP(), []int{6}
+}
+
 // SampleBatch is a run of N samples of one camera with contiguous sequence numbers: sample i is number first_seq + i.
 // A missing sequence number (a lost frame) ends a batch. N = 0 only in a batch that is `last`.
 type SampleBatch struct {
@@ -395,7 +457,7 @@ type SampleBatch struct {
 	SiteNs      []int64                `protobuf:"zigzag64,8,rep,packed,name=site_ns,json=siteNs,proto3" json:"site_ns,omitempty"` // [N] site times, delta-coded
 	StampKind   StampKind              `protobuf:"varint,9,opt,name=stamp_kind,json=stampKind,proto3,enum=tandem.v1.StampKind" json:"stamp_kind,omitempty"`
 	ClockSource ClockSource            `protobuf:"varint,10,opt,name=clock_source,json=clockSource,proto3,enum=tandem.v1.ClockSource" json:"clock_source,omitempty"`
-	BoundNs     int64                  `protobuf:"varint,11,opt,name=bound_ns,json=boundNs,proto3" json:"bound_ns,omitempty"` // half-width of the interval that holds each sample's true site time
+	BoundNs     int64                  `protobuf:"varint,11,opt,name=bound_ns,json=boundNs,proto3" json:"bound_ns,omitempty"` // half-width of the interval that holds each sample's true site time; 2^61: the site's time is not known
 	Dim         uint32                 `protobuf:"varint,12,opt,name=dim,proto3" json:"dim,omitempty"`                        // D
 	Features    []byte                 `protobuf:"bytes,13,opt,name=features,proto3" json:"features,omitempty"`               // fp16 [N,D]
 	// The teacher's class scores (logits; a row's softmax is its class probabilities). They lag behind the features, so
@@ -406,6 +468,7 @@ type SampleBatch struct {
 	Labels        string            `protobuf:"bytes,17,opt,name=labels,proto3" json:"labels,omitempty"`                                                                              // digest of the ordered label list; with scores only
 	Skipped       map[string]uint64 `protobuf:"bytes,18,rep,name=skipped,proto3" json:"skipped,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"` // frames that did not become samples since the take began, by reason
 	Last          bool              `protobuf:"varint,19,opt,name=last,proto3" json:"last,omitempty"`                                                                                 // the take ends with this batch
+	SampleBoundNs []int64           `protobuf:"zigzag64,20,rep,packed,name=sample_bound_ns,json=sampleBoundNs,proto3" json:"sample_bound_ns,omitempty"`                               // [N] delta-coded, each sample's own half-width, at most bound_ns; or empty: all are bound_ns
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -573,6 +636,13 @@ func (x *SampleBatch) GetLast() bool {
 	return false
 }
 
+func (x *SampleBatch) GetSampleBoundNs() []int64 {
+	if x != nil {
+		return x.SampleBoundNs
+	}
+	return nil
+}
+
 // ExoTrack is what one exo camera contributes to a PairBatch with N ego samples.
 type ExoTrack struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
@@ -604,8 +674,12 @@ type ExoTrack struct {
 	CorrectionDriftPpm float64 `protobuf:"fixed64,20,opt,name=correction_drift_ppm,json=correctionDriftPpm,proto3" json:"correction_drift_ppm,omitempty"`
 	CorrectionRefNs    int64   `protobuf:"varint,21,opt,name=correction_ref_ns,json=correctionRefNs,proto3" json:"correction_ref_ns,omitempty"`
 	CorrectionErrorNs  int64   `protobuf:"varint,22,opt,name=correction_error_ns,json=correctionErrorNs,proto3" json:"correction_error_ns,omitempty"` // half-width around the correction; a part of each bound_ns
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// Of rigs that interpolate; else empty. Where other is not -1 the partner is (1 - weight) * sample index + weight * sample
+	// other, dt_ns is 0, and bound_ns and grade are the mixture's.
+	Other         []int32   `protobuf:"zigzag32,23,rep,packed,name=other,proto3" json:"other,omitempty"`  // [N] which of the M exo samples, -1 for none
+	Weight        []float32 `protobuf:"fixed32,24,rep,packed,name=weight,proto3" json:"weight,omitempty"` // [N] 0 to 0.5; 0 where other is -1
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ExoTrack) Reset() {
@@ -790,6 +864,20 @@ func (x *ExoTrack) GetCorrectionErrorNs() int64 {
 		return x.CorrectionErrorNs
 	}
 	return 0
+}
+
+func (x *ExoTrack) GetOther() []int32 {
+	if x != nil {
+		return x.Other
+	}
+	return nil
+}
+
+func (x *ExoTrack) GetWeight() []float32 {
+	if x != nil {
+		return x.Weight
+	}
+	return nil
 }
 
 // ContentOffset is an offset estimated from what the cameras see, not from their clocks.
@@ -1140,6 +1228,293 @@ func (x *SegmentEvent) GetLastSeq() uint64 {
 	return 0
 }
 
+// TimeSource is one of where a device's site time comes from.
+type TimeSource struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`                                         // such as "ntp hub:123"
+	State         ClockState             `protobuf:"varint,2,opt,name=state,proto3,enum=tandem.v1.ClockState" json:"state,omitempty"`            // UNSYNCHRONIZED to LOCKED
+	OffsetNs      int64                  `protobuf:"varint,3,opt,name=offset_ns,json=offsetNs,proto3" json:"offset_ns,omitempty"`                // what its time is ahead of the device's time of day
+	BoundNs       int64                  `protobuf:"varint,4,opt,name=bound_ns,json=boundNs,proto3" json:"bound_ns,omitempty"`                   // half-width; 0 if nothing is known
+	SkewPpm       float64                `protobuf:"fixed64,5,opt,name=skew_ppm,json=skewPpm,proto3" json:"skew_ppm,omitempty"`                  // how much faster it runs than the device's clock
+	SkewErrorPpm  float64                `protobuf:"fixed64,6,opt,name=skew_error_ppm,json=skewErrorPpm,proto3" json:"skew_error_ppm,omitempty"` // half-width around that; 0 if it is not measured
+	RoundTripNs   int64                  `protobuf:"varint,7,opt,name=round_trip_ns,json=roundTripNs,proto3" json:"round_trip_ns,omitempty"`     // the smallest
+	HeardNs       int64                  `protobuf:"varint,8,opt,name=heard_ns,json=heardNs,proto3" json:"heard_ns,omitempty"`                   // how long ago it answered well the last time; -1 for never
+	Steps         uint64                 `protobuf:"varint,9,opt,name=steps,proto3" json:"steps,omitempty"`                                      // times that a clock was seen to be set
+	Problems      uint64                 `protobuf:"varint,10,opt,name=problems,proto3" json:"problems,omitempty"`                               // questions that went wrong
+	Problem       string                 `protobuf:"bytes,11,opt,name=problem,proto3" json:"problem,omitempty"`                                  // what is wrong now, one line
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TimeSource) Reset() {
+	*x = TimeSource{}
+	mi := &file_tandem_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TimeSource) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TimeSource) ProtoMessage() {}
+
+func (x *TimeSource) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TimeSource.ProtoReflect.Descriptor instead.
+func (*TimeSource) Descriptor() ([]byte, []int) {
+	return file_tandem_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *TimeSource) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *TimeSource) GetState() ClockState {
+	if x != nil {
+		return x.State
+	}
+	return ClockState_CLOCK_STATE_UNSPECIFIED
+}
+
+func (x *TimeSource) GetOffsetNs() int64 {
+	if x != nil {
+		return x.OffsetNs
+	}
+	return 0
+}
+
+func (x *TimeSource) GetBoundNs() int64 {
+	if x != nil {
+		return x.BoundNs
+	}
+	return 0
+}
+
+func (x *TimeSource) GetSkewPpm() float64 {
+	if x != nil {
+		return x.SkewPpm
+	}
+	return 0
+}
+
+func (x *TimeSource) GetSkewErrorPpm() float64 {
+	if x != nil {
+		return x.SkewErrorPpm
+	}
+	return 0
+}
+
+func (x *TimeSource) GetRoundTripNs() int64 {
+	if x != nil {
+		return x.RoundTripNs
+	}
+	return 0
+}
+
+func (x *TimeSource) GetHeardNs() int64 {
+	if x != nil {
+		return x.HeardNs
+	}
+	return 0
+}
+
+func (x *TimeSource) GetSteps() uint64 {
+	if x != nil {
+		return x.Steps
+	}
+	return 0
+}
+
+func (x *TimeSource) GetProblems() uint64 {
+	if x != nil {
+		return x.Problems
+	}
+	return 0
+}
+
+func (x *TimeSource) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+// ClockStatus is how well a device knows the site's time.
+type ClockStatus struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	State         ClockState             `protobuf:"varint,1,opt,name=state,proto3,enum=tandem.v1.ClockState" json:"state,omitempty"`
+	Source        string                 `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`                      // the name of the source that is believed; empty for none
+	OffsetNs      int64                  `protobuf:"varint,3,opt,name=offset_ns,json=offsetNs,proto3" json:"offset_ns,omitempty"` // what site time is ahead of the device's time of day
+	BoundNs       int64                  `protobuf:"varint,4,opt,name=bound_ns,json=boundNs,proto3" json:"bound_ns,omitempty"`    // half-width of the interval that holds the site's time; 2^61 if it is not known
+	Problem       string                 `protobuf:"bytes,5,opt,name=problem,proto3" json:"problem,omitempty"`                    // why it is not known well, one line
+	Sources       []*TimeSource          `protobuf:"bytes,6,rep,name=sources,proto3" json:"sources,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClockStatus) Reset() {
+	*x = ClockStatus{}
+	mi := &file_tandem_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClockStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClockStatus) ProtoMessage() {}
+
+func (x *ClockStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClockStatus.ProtoReflect.Descriptor instead.
+func (*ClockStatus) Descriptor() ([]byte, []int) {
+	return file_tandem_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ClockStatus) GetState() ClockState {
+	if x != nil {
+		return x.State
+	}
+	return ClockState_CLOCK_STATE_UNSPECIFIED
+}
+
+func (x *ClockStatus) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *ClockStatus) GetOffsetNs() int64 {
+	if x != nil {
+		return x.OffsetNs
+	}
+	return 0
+}
+
+func (x *ClockStatus) GetBoundNs() int64 {
+	if x != nil {
+		return x.BoundNs
+	}
+	return 0
+}
+
+func (x *ClockStatus) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+func (x *ClockStatus) GetSources() []*TimeSource {
+	if x != nil {
+		return x.Sources
+	}
+	return nil
+}
+
+// PairCounts is what became of a rig's samples on one exo camera since the agent began.
+type PairCounts struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Exo           string                 `protobuf:"bytes,1,opt,name=exo,proto3" json:"exo,omitempty"`
+	Gold          uint64                 `protobuf:"varint,2,opt,name=gold,proto3" json:"gold,omitempty"`
+	Silver        uint64                 `protobuf:"varint,3,opt,name=silver,proto3" json:"silver,omitempty"`
+	Bronze        uint64                 `protobuf:"varint,4,opt,name=bronze,proto3" json:"bronze,omitempty"`
+	Rejected      map[string]uint64      `protobuf:"bytes,5,rep,name=rejected,proto3" json:"rejected,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"` // by reason
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PairCounts) Reset() {
+	*x = PairCounts{}
+	mi := &file_tandem_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PairCounts) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PairCounts) ProtoMessage() {}
+
+func (x *PairCounts) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PairCounts.ProtoReflect.Descriptor instead.
+func (*PairCounts) Descriptor() ([]byte, []int) {
+	return file_tandem_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *PairCounts) GetExo() string {
+	if x != nil {
+		return x.Exo
+	}
+	return ""
+}
+
+func (x *PairCounts) GetGold() uint64 {
+	if x != nil {
+		return x.Gold
+	}
+	return 0
+}
+
+func (x *PairCounts) GetSilver() uint64 {
+	if x != nil {
+		return x.Silver
+	}
+	return 0
+}
+
+func (x *PairCounts) GetBronze() uint64 {
+	if x != nil {
+		return x.Bronze
+	}
+	return 0
+}
+
+func (x *PairCounts) GetRejected() map[string]uint64 {
+	if x != nil {
+		return x.Rejected
+	}
+	return nil
+}
+
 // Status is how a device or service is doing. The newest is what counts; it carries no message id.
 type Status struct {
 	state           protoimpl.MessageState `protogen:"open.v1"`
@@ -1153,13 +1528,19 @@ type Status struct {
 	Gauges          map[string]float64     `protobuf:"bytes,8,rep,name=gauges,proto3" json:"gauges,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
 	Error           string                 `protobuf:"bytes,9,opt,name=error,proto3" json:"error,omitempty"` // the latest, one line; empty when all is well
 	Versions        map[string]string      `protobuf:"bytes,10,rep,name=versions,proto3" json:"versions,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Clock           *ClockStatus           `protobuf:"bytes,11,opt,name=clock,proto3" json:"clock,omitempty"`                           // of devices
+	Pairs           []*PairCounts          `protobuf:"bytes,12,rep,name=pairs,proto3" json:"pairs,omitempty"`                           // of rigs
+	Host            string                 `protobuf:"bytes,13,opt,name=host,proto3" json:"host,omitempty"`                             // the machine's name
+	Instance        uint64                 `protobuf:"varint,14,opt,name=instance,proto3" json:"instance,omitempty"`                    // a random number of the process: two of them under one name are noticed by it
+	StartedNs       int64                  `protobuf:"varint,15,opt,name=started_ns,json=startedNs,proto3" json:"started_ns,omitempty"` // when the process began, by its machine's clock
+	EveryNs         int64                  `protobuf:"varint,16,opt,name=every_ns,json=everyNs,proto3" json:"every_ns,omitempty"`       // time between two status messages; 0 from older senders
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Status) Reset() {
 	*x = Status{}
-	mi := &file_tandem_proto_msgTypes[6]
+	mi := &file_tandem_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1171,7 +1552,7 @@ func (x *Status) String() string {
 func (*Status) ProtoMessage() {}
 
 func (x *Status) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_proto_msgTypes[6]
+	mi := &file_tandem_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1184,7 +1565,7 @@ func (x *Status) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Status.ProtoReflect.Descriptor instead.
 func (*Status) Descriptor() ([]byte, []int) {
-	return file_tandem_proto_rawDescGZIP(), []int{6}
+	return file_tandem_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Status) GetDevice() string {
@@ -1257,6 +1638,48 @@ func (x *Status) GetVersions() map[string]string {
 	return nil
 }
 
+func (x *Status) GetClock() *ClockStatus {
+	if x != nil {
+		return x.Clock
+	}
+	return nil
+}
+
+func (x *Status) GetPairs() []*PairCounts {
+	if x != nil {
+		return x.Pairs
+	}
+	return nil
+}
+
+func (x *Status) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *Status) GetInstance() uint64 {
+	if x != nil {
+		return x.Instance
+	}
+	return 0
+}
+
+func (x *Status) GetStartedNs() int64 {
+	if x != nil {
+		return x.StartedNs
+	}
+	return 0
+}
+
+func (x *Status) GetEveryNs() int64 {
+	if x != nil {
+		return x.EveryNs
+	}
+	return 0
+}
+
 // Assignment says which release a device shall run: the value in the key-value bucket ASSIGNMENTS.
 type Assignment struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1269,7 +1692,7 @@ type Assignment struct {
 
 func (x *Assignment) Reset() {
 	*x = Assignment{}
-	mi := &file_tandem_proto_msgTypes[7]
+	mi := &file_tandem_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1281,7 +1704,7 @@ func (x *Assignment) String() string {
 func (*Assignment) ProtoMessage() {}
 
 func (x *Assignment) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_proto_msgTypes[7]
+	mi := &file_tandem_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1294,7 +1717,7 @@ func (x *Assignment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Assignment.ProtoReflect.Descriptor instead.
 func (*Assignment) Descriptor() ([]byte, []int) {
-	return file_tandem_proto_rawDescGZIP(), []int{7}
+	return file_tandem_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Assignment) GetRelease() string {
@@ -1333,7 +1756,7 @@ type ReleaseInfo struct {
 
 func (x *ReleaseInfo) Reset() {
 	*x = ReleaseInfo{}
-	mi := &file_tandem_proto_msgTypes[8]
+	mi := &file_tandem_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1345,7 +1768,7 @@ func (x *ReleaseInfo) String() string {
 func (*ReleaseInfo) ProtoMessage() {}
 
 func (x *ReleaseInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_proto_msgTypes[8]
+	mi := &file_tandem_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1358,7 +1781,7 @@ func (x *ReleaseInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseInfo.ProtoReflect.Descriptor instead.
 func (*ReleaseInfo) Descriptor() ([]byte, []int) {
-	return file_tandem_proto_rawDescGZIP(), []int{8}
+	return file_tandem_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ReleaseInfo) GetRelease() string {
@@ -1407,7 +1830,7 @@ var File_tandem_proto protoreflect.FileDescriptor
 
 const file_tandem_proto_rawDesc = "" +
 	"\n" +
-	"\ftandem.proto\x12\ttandem.v1\"\x86\x05\n" +
+	"\ftandem.proto\x12\ttandem.v1\"\xae\x05\n" +
 	"\vSampleBatch\x12\x16\n" +
 	"\x06device\x18\x01 \x01(\tR\x06device\x12\x12\n" +
 	"\x04take\x18\x02 \x01(\tR\x04take\x12\x18\n" +
@@ -1429,10 +1852,11 @@ const file_tandem_proto_rawDesc = "" +
 	"\x06scores\x18\x10 \x01(\fR\x06scores\x12\x16\n" +
 	"\x06labels\x18\x11 \x01(\tR\x06labels\x12=\n" +
 	"\askipped\x18\x12 \x03(\v2#.tandem.v1.SampleBatch.SkippedEntryR\askipped\x12\x12\n" +
-	"\x04last\x18\x13 \x01(\bR\x04last\x1a:\n" +
+	"\x04last\x18\x13 \x01(\bR\x04last\x12&\n" +
+	"\x0fsample_bound_ns\x18\x14 \x03(\x12R\rsampleBoundNs\x1a:\n" +
 	"\fSkippedEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\xf1\x05\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\x9f\x06\n" +
 	"\bExoTrack\x12\x16\n" +
 	"\x06device\x18\x01 \x01(\tR\x06device\x12\x12\n" +
 	"\x04take\x18\x02 \x01(\tR\x04take\x12\x18\n" +
@@ -1457,7 +1881,9 @@ const file_tandem_proto_rawDesc = "" +
 	"\x0fsample_bound_ns\x18\x13 \x03(\x12R\rsampleBoundNs\x120\n" +
 	"\x14correction_drift_ppm\x18\x14 \x01(\x01R\x12correctionDriftPpm\x12*\n" +
 	"\x11correction_ref_ns\x18\x15 \x01(\x03R\x0fcorrectionRefNs\x12.\n" +
-	"\x13correction_error_ns\x18\x16 \x01(\x03R\x11correctionErrorNs\"g\n" +
+	"\x13correction_error_ns\x18\x16 \x01(\x03R\x11correctionErrorNs\x12\x14\n" +
+	"\x05other\x18\x17 \x03(\x11R\x05other\x12\x16\n" +
+	"\x06weight\x18\x18 \x03(\x02R\x06weight\"g\n" +
 	"\rContentOffset\x12\x1b\n" +
 	"\toffset_ns\x18\x01 \x01(\x03R\boffsetNs\x12\x1e\n" +
 	"\n" +
@@ -1498,7 +1924,38 @@ const file_tandem_proto_rawDesc = "" +
 	" \x01(\x0e2\x14.tandem.v1.EndReasonR\tendReason\x12\x19\n" +
 	"\bbound_ns\x18\v \x01(\x03R\aboundNs\x12\x1b\n" +
 	"\tfirst_seq\x18\f \x01(\x04R\bfirstSeq\x12\x19\n" +
-	"\blast_seq\x18\r \x01(\x04R\alastSeq\"\xcb\x04\n" +
+	"\blast_seq\x18\r \x01(\x04R\alastSeq\"\xd1\x02\n" +
+	"\n" +
+	"TimeSource\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12+\n" +
+	"\x05state\x18\x02 \x01(\x0e2\x15.tandem.v1.ClockStateR\x05state\x12\x1b\n" +
+	"\toffset_ns\x18\x03 \x01(\x03R\boffsetNs\x12\x19\n" +
+	"\bbound_ns\x18\x04 \x01(\x03R\aboundNs\x12\x19\n" +
+	"\bskew_ppm\x18\x05 \x01(\x01R\askewPpm\x12$\n" +
+	"\x0eskew_error_ppm\x18\x06 \x01(\x01R\fskewErrorPpm\x12\"\n" +
+	"\rround_trip_ns\x18\a \x01(\x03R\vroundTripNs\x12\x19\n" +
+	"\bheard_ns\x18\b \x01(\x03R\aheardNs\x12\x14\n" +
+	"\x05steps\x18\t \x01(\x04R\x05steps\x12\x1a\n" +
+	"\bproblems\x18\n" +
+	" \x01(\x04R\bproblems\x12\x18\n" +
+	"\aproblem\x18\v \x01(\tR\aproblem\"\xd5\x01\n" +
+	"\vClockStatus\x12+\n" +
+	"\x05state\x18\x01 \x01(\x0e2\x15.tandem.v1.ClockStateR\x05state\x12\x16\n" +
+	"\x06source\x18\x02 \x01(\tR\x06source\x12\x1b\n" +
+	"\toffset_ns\x18\x03 \x01(\x03R\boffsetNs\x12\x19\n" +
+	"\bbound_ns\x18\x04 \x01(\x03R\aboundNs\x12\x18\n" +
+	"\aproblem\x18\x05 \x01(\tR\aproblem\x12/\n" +
+	"\asources\x18\x06 \x03(\v2\x15.tandem.v1.TimeSourceR\asources\"\xe0\x01\n" +
+	"\n" +
+	"PairCounts\x12\x10\n" +
+	"\x03exo\x18\x01 \x01(\tR\x03exo\x12\x12\n" +
+	"\x04gold\x18\x02 \x01(\x04R\x04gold\x12\x16\n" +
+	"\x06silver\x18\x03 \x01(\x04R\x06silver\x12\x16\n" +
+	"\x06bronze\x18\x04 \x01(\x04R\x06bronze\x12?\n" +
+	"\brejected\x18\x05 \x03(\v2#.tandem.v1.PairCounts.RejectedEntryR\brejected\x1a;\n" +
+	"\rRejectedEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\x90\x06\n" +
 	"\x06Status\x12\x16\n" +
 	"\x06device\x18\x01 \x01(\tR\x06device\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x17\n" +
@@ -1510,7 +1967,14 @@ const file_tandem_proto_rawDesc = "" +
 	"\x06gauges\x18\b \x03(\v2\x1d.tandem.v1.Status.GaugesEntryR\x06gauges\x12\x14\n" +
 	"\x05error\x18\t \x01(\tR\x05error\x12;\n" +
 	"\bversions\x18\n" +
-	" \x03(\v2\x1f.tandem.v1.Status.VersionsEntryR\bversions\x1a;\n" +
+	" \x03(\v2\x1f.tandem.v1.Status.VersionsEntryR\bversions\x12,\n" +
+	"\x05clock\x18\v \x01(\v2\x16.tandem.v1.ClockStatusR\x05clock\x12+\n" +
+	"\x05pairs\x18\f \x03(\v2\x15.tandem.v1.PairCountsR\x05pairs\x12\x12\n" +
+	"\x04host\x18\r \x01(\tR\x04host\x12\x1a\n" +
+	"\binstance\x18\x0e \x01(\x04R\binstance\x12\x1d\n" +
+	"\n" +
+	"started_ns\x18\x0f \x01(\x03R\tstartedNs\x12\x19\n" +
+	"\bevery_ns\x18\x10 \x01(\x03R\aeveryNs\x1a;\n" +
 	"\rCountersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\x1a9\n" +
@@ -1573,7 +2037,16 @@ const file_tandem_proto_rawDesc = "" +
 	"\x15DEVICE_STATE_UPDATING\x10\x04\x12\x19\n" +
 	"\x15DEVICE_STATE_DEGRADED\x10\x05\x12\x19\n" +
 	"\x15DEVICE_STATE_STOPPING\x10\x06\x12\x17\n" +
-	"\x13DEVICE_STATE_FAILED\x10\aB\x14Z\x12tandem/stream/wireb\x06proto3"
+	"\x13DEVICE_STATE_FAILED\x10\a*\xca\x01\n" +
+	"\n" +
+	"ClockState\x12\x1b\n" +
+	"\x17CLOCK_STATE_UNSPECIFIED\x10\x00\x12\x1e\n" +
+	"\x1aCLOCK_STATE_UNSYNCHRONIZED\x10\x01\x12\x1a\n" +
+	"\x16CLOCK_STATE_CONVERGING\x10\x02\x12\x18\n" +
+	"\x14CLOCK_STATE_HOLDOVER\x10\x03\x12\x16\n" +
+	"\x12CLOCK_STATE_LOCKED\x10\x04\x12\x17\n" +
+	"\x13CLOCK_STATE_ASSUMED\x10\x05\x12\x18\n" +
+	"\x14CLOCK_STATE_RECORDED\x10\x06B\x14Z\x12tandem/stream/wireb\x06proto3"
 
 var (
 	file_tandem_proto_rawDescOnce sync.Once
@@ -1587,8 +2060,8 @@ func file_tandem_proto_rawDescGZIP() []byte {
 	return file_tandem_proto_rawDescData
 }
 
-var file_tandem_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_tandem_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_tandem_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
+var file_tandem_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_tandem_proto_goTypes = []any{
 	(StampKind)(0),        // 0: tandem.v1.StampKind
 	(ClockSource)(0),      // 1: tandem.v1.ClockSource
@@ -1596,47 +2069,58 @@ var file_tandem_proto_goTypes = []any{
 	(SegmentKind)(0),      // 3: tandem.v1.SegmentKind
 	(EndReason)(0),        // 4: tandem.v1.EndReason
 	(DeviceState)(0),      // 5: tandem.v1.DeviceState
-	(*SampleBatch)(nil),   // 6: tandem.v1.SampleBatch
-	(*ExoTrack)(nil),      // 7: tandem.v1.ExoTrack
-	(*ContentOffset)(nil), // 8: tandem.v1.ContentOffset
-	(*PairBatch)(nil),     // 9: tandem.v1.PairBatch
-	(*RigPairs)(nil),      // 10: tandem.v1.RigPairs
-	(*SegmentEvent)(nil),  // 11: tandem.v1.SegmentEvent
-	(*Status)(nil),        // 12: tandem.v1.Status
-	(*Assignment)(nil),    // 13: tandem.v1.Assignment
-	(*ReleaseInfo)(nil),   // 14: tandem.v1.ReleaseInfo
-	nil,                   // 15: tandem.v1.SampleBatch.SkippedEntry
-	nil,                   // 16: tandem.v1.PairBatch.RejectedEntry
-	nil,                   // 17: tandem.v1.RigPairs.RejectedEntry
-	nil,                   // 18: tandem.v1.Status.CountersEntry
-	nil,                   // 19: tandem.v1.Status.GaugesEntry
-	nil,                   // 20: tandem.v1.Status.VersionsEntry
+	(ClockState)(0),       // 6: tandem.v1.ClockState
+	(*SampleBatch)(nil),   // 7: tandem.v1.SampleBatch
+	(*ExoTrack)(nil),      // 8: tandem.v1.ExoTrack
+	(*ContentOffset)(nil), // 9: tandem.v1.ContentOffset
+	(*PairBatch)(nil),     // 10: tandem.v1.PairBatch
+	(*RigPairs)(nil),      // 11: tandem.v1.RigPairs
+	(*SegmentEvent)(nil),  // 12: tandem.v1.SegmentEvent
+	(*TimeSource)(nil),    // 13: tandem.v1.TimeSource
+	(*ClockStatus)(nil),   // 14: tandem.v1.ClockStatus
+	(*PairCounts)(nil),    // 15: tandem.v1.PairCounts
+	(*Status)(nil),        // 16: tandem.v1.Status
+	(*Assignment)(nil),    // 17: tandem.v1.Assignment
+	(*ReleaseInfo)(nil),   // 18: tandem.v1.ReleaseInfo
+	nil,                   // 19: tandem.v1.SampleBatch.SkippedEntry
+	nil,                   // 20: tandem.v1.PairBatch.RejectedEntry
+	nil,                   // 21: tandem.v1.RigPairs.RejectedEntry
+	nil,                   // 22: tandem.v1.PairCounts.RejectedEntry
+	nil,                   // 23: tandem.v1.Status.CountersEntry
+	nil,                   // 24: tandem.v1.Status.GaugesEntry
+	nil,                   // 25: tandem.v1.Status.VersionsEntry
 }
 var file_tandem_proto_depIdxs = []int32{
 	0,  // 0: tandem.v1.SampleBatch.stamp_kind:type_name -> tandem.v1.StampKind
 	1,  // 1: tandem.v1.SampleBatch.clock_source:type_name -> tandem.v1.ClockSource
-	15, // 2: tandem.v1.SampleBatch.skipped:type_name -> tandem.v1.SampleBatch.SkippedEntry
+	19, // 2: tandem.v1.SampleBatch.skipped:type_name -> tandem.v1.SampleBatch.SkippedEntry
 	0,  // 3: tandem.v1.ExoTrack.stamp_kind:type_name -> tandem.v1.StampKind
 	1,  // 4: tandem.v1.ExoTrack.clock_source:type_name -> tandem.v1.ClockSource
 	2,  // 5: tandem.v1.ExoTrack.grade:type_name -> tandem.v1.Grade
-	8,  // 6: tandem.v1.ExoTrack.content_offset:type_name -> tandem.v1.ContentOffset
-	6,  // 7: tandem.v1.PairBatch.ego:type_name -> tandem.v1.SampleBatch
-	7,  // 8: tandem.v1.PairBatch.exo:type_name -> tandem.v1.ExoTrack
-	16, // 9: tandem.v1.PairBatch.rejected:type_name -> tandem.v1.PairBatch.RejectedEntry
-	10, // 10: tandem.v1.PairBatch.rig:type_name -> tandem.v1.RigPairs
-	7,  // 11: tandem.v1.RigPairs.exo:type_name -> tandem.v1.ExoTrack
-	17, // 12: tandem.v1.RigPairs.rejected:type_name -> tandem.v1.RigPairs.RejectedEntry
+	9,  // 6: tandem.v1.ExoTrack.content_offset:type_name -> tandem.v1.ContentOffset
+	7,  // 7: tandem.v1.PairBatch.ego:type_name -> tandem.v1.SampleBatch
+	8,  // 8: tandem.v1.PairBatch.exo:type_name -> tandem.v1.ExoTrack
+	20, // 9: tandem.v1.PairBatch.rejected:type_name -> tandem.v1.PairBatch.RejectedEntry
+	11, // 10: tandem.v1.PairBatch.rig:type_name -> tandem.v1.RigPairs
+	8,  // 11: tandem.v1.RigPairs.exo:type_name -> tandem.v1.ExoTrack
+	21, // 12: tandem.v1.RigPairs.rejected:type_name -> tandem.v1.RigPairs.RejectedEntry
 	3,  // 13: tandem.v1.SegmentEvent.kind:type_name -> tandem.v1.SegmentKind
 	4,  // 14: tandem.v1.SegmentEvent.end_reason:type_name -> tandem.v1.EndReason
-	5,  // 15: tandem.v1.Status.state:type_name -> tandem.v1.DeviceState
-	18, // 16: tandem.v1.Status.counters:type_name -> tandem.v1.Status.CountersEntry
-	19, // 17: tandem.v1.Status.gauges:type_name -> tandem.v1.Status.GaugesEntry
-	20, // 18: tandem.v1.Status.versions:type_name -> tandem.v1.Status.VersionsEntry
-	19, // [19:19] is the sub-list for method output_type
-	19, // [19:19] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	6,  // 15: tandem.v1.TimeSource.state:type_name -> tandem.v1.ClockState
+	6,  // 16: tandem.v1.ClockStatus.state:type_name -> tandem.v1.ClockState
+	13, // 17: tandem.v1.ClockStatus.sources:type_name -> tandem.v1.TimeSource
+	22, // 18: tandem.v1.PairCounts.rejected:type_name -> tandem.v1.PairCounts.RejectedEntry
+	5,  // 19: tandem.v1.Status.state:type_name -> tandem.v1.DeviceState
+	23, // 20: tandem.v1.Status.counters:type_name -> tandem.v1.Status.CountersEntry
+	24, // 21: tandem.v1.Status.gauges:type_name -> tandem.v1.Status.GaugesEntry
+	25, // 22: tandem.v1.Status.versions:type_name -> tandem.v1.Status.VersionsEntry
+	14, // 23: tandem.v1.Status.clock:type_name -> tandem.v1.ClockStatus
+	15, // 24: tandem.v1.Status.pairs:type_name -> tandem.v1.PairCounts
+	25, // [25:25] is the sub-list for method output_type
+	25, // [25:25] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_tandem_proto_init() }
@@ -1649,8 +2133,8 @@ func file_tandem_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tandem_proto_rawDesc), len(file_tandem_proto_rawDesc)),
-			NumEnums:      6,
-			NumMessages:   15,
+			NumEnums:      7,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -18,6 +18,9 @@ const (
 	MaxReport  = 1 << 20 // bytes of an evaluation report
 	MaxText    = 4 << 10 // bytes of an error text or a version
 
+	// UnknownBound is the bound of what has no site time: a device that doesn't know the site's time yet.
+	UnknownBound = int64(1) << 61
+
 	maxRate = 1000    // samples a second
 	maxTime = 1 << 62 // nanoseconds; the year 2116
 
@@ -51,6 +54,11 @@ func (b *SampleBatch) check(c *checker) {
 	c.enum("stamp_kind", int32(b.GetStampKind()), StampKind_name)
 	c.enum("clock_source", int32(b.GetClockSource()), ClockSource_name)
 	c.bound("bound_ns", b.GetBoundNs())
+	if own := b.GetSampleBoundNs(); len(own) > 0 {
+		c.length("sample_bound_ns", len(own), n)
+		c.stamps("sample_bound_ns", own, true)
+		c.atMost("sample_bound_ns", own, b.GetBoundNs())
+	}
 	if n > 0 || b.GetDim() > 0 {
 		c.count("dim", int(b.GetDim()), 1, MaxDim)
 	}
@@ -181,6 +189,10 @@ func (t *ExoTrack) check(c *checker, n int) {
 	c.length("dt_ns", len(t.GetDtNs()), n)
 	c.length("bound_ns", len(t.GetBoundNs()), n)
 	c.length("grade", len(t.GetGrade()), n)
+	if len(t.GetOther()) > 0 || len(t.GetWeight()) > 0 {
+		c.length("other", len(t.GetOther()), n)
+		c.length("weight", len(t.GetWeight()), n)
+	}
 	for i := 0; i < n && c.err == nil; i++ {
 		t.checkPair(c, i)
 	}
@@ -213,6 +225,16 @@ func (t *ExoTrack) checkPair(c *checker, i int) {
 		c.failf("grade", "element %d is %s without an exo sample", i, grade)
 	case index < 0 && (dt != 0 || bound != 0):
 		c.failf("dt_ns", "element %d has a difference without an exo sample", i)
+	}
+	if c.err != nil || len(t.GetOther()) == 0 {
+		return
+	}
+	other, weight := t.GetOther()[i], t.GetWeight()[i]
+	switch {
+	case other < -1 || int(other) >= t.Len() || other >= 0 && (index < 0 || other == index):
+		c.failf("other", "element %d is %d beside index %d, expected another of %d samples or -1", i, other, index, t.Len())
+	case !(weight >= 0 && weight <= 0.5) || other < 0 && weight != 0:
+		c.failf("weight", "element %d is %g beside other %d, expected 0 to 0.5, 0 for none", i, weight, other)
 	}
 }
 
@@ -266,6 +288,7 @@ func (s *Status) Validate() error {
 	for k, v := range s.GetVersions() {
 		c.text("versions["+k+"]", v, MaxText)
 	}
+	s.checkTime(&c)
 	return c.err
 }
 

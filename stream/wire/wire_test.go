@@ -92,6 +92,15 @@ func status() *Status {
 		Device: "rig-1", Role: "ego", SiteNs: t0, ReleaseRunning: "r1", ReleaseAssigned: "r2", State: DeviceState_DEVICE_STATE_UPDATING,
 		Counters: map[string]uint64{"frames": 7}, Gauges: map[string]float64{"fps": 29.97}, Error: "camera: no frames since 3 s",
 		Versions: map[string]string{"tandem": "v0.1.0"},
+		Clock: &ClockStatus{
+			State: ClockState_CLOCK_STATE_LOCKED, Source: "ntp hub:123", OffsetNs: -3e9, BoundNs: 4e5,
+			Sources: []*TimeSource{{
+				Name: "ntp hub:123", State: ClockState_CLOCK_STATE_LOCKED, OffsetNs: -3e9, BoundNs: 4e5, SkewPpm: -12.5, SkewErrorPpm: 0.5,
+				RoundTripNs: 5e5, HeardNs: 2e8, Steps: 1, Problems: 3,
+			}, {Name: "chrony", State: ClockState_CLOCK_STATE_UNSYNCHRONIZED, HeardNs: -1, Problem: "nothing listens there"}},
+		},
+		Pairs: []*PairCounts{{Exo: "exo-1", Gold: 7, Rejected: map[string]uint64{"no_exo": 1}}},
+		Host:  "cell-7", Instance: math.MaxUint64, StartedNs: t0, EveryNs: 5e9,
 	}
 }
 
@@ -124,7 +133,13 @@ func TestRoundTrip(t *testing.T) {
 	roundTrip(t, sampleBatch(), DecodeSampleBatch)
 	roundTrip(t, &SampleBatch{Device: "d", Take: "t", Release: "r", Extractor: digest(""), RateHz: 1, FirstSeq: 9, Last: true,
 		StampKind: 1, ClockSource: 1}, DecodeSampleBatch)
+	bounded := sampleBatch()
+	bounded.SampleBoundNs = AppendDeltas(nil, []int64{1e6, 2e6, 5e5})
+	roundTrip(t, bounded, DecodeSampleBatch)
 	roundTrip(t, pairBatch(), DecodePairBatch)
+	mixed := pairBatch()
+	mixed.Exo[0].Other, mixed.Exo[0].Weight = []int32{1, -1, -1}, []float32{0.25, 0, 0}
+	roundTrip(t, mixed, DecodePairBatch)
 	roundTrip(t, realigned(), DecodePairBatch)
 	roundTrip(t, segmentEvent(), DecodeSegmentEvent)
 	roundTrip(t, status(), DecodeStatus)
@@ -190,6 +205,9 @@ func TestSampleBatchRefusals(t *testing.T) {
 		{"SampleBatch.stamp_kind: missing", func(b *SampleBatch) { b.StampKind = 0 }},
 		{"SampleBatch.clock_source: unknown value 99", func(b *SampleBatch) { b.ClockSource = 99 }},
 		{"SampleBatch.bound_ns: -1 ns", func(b *SampleBatch) { b.BoundNs = -1 }},
+		{"SampleBatch.sample_bound_ns: 2 elements, expected 3", func(b *SampleBatch) { b.SampleBoundNs = []int64{1, 0} }},
+		{"SampleBatch.sample_bound_ns: element 1 is -1 ns", func(b *SampleBatch) { b.SampleBoundNs = []int64{1, -2, 0} }},
+		{"SampleBatch.sample_bound_ns: element 2 is 2000001 ns, expected at most 2000000", func(b *SampleBatch) { b.SampleBoundNs = []int64{0, 2e6, 1} }},
 		{"SampleBatch.dim: 0, expected 1 to 32768", func(b *SampleBatch) { b.Dim = 0 }},
 		{"SampleBatch.dim: 32769", func(b *SampleBatch) { b.Dim = MaxDim + 1 }},
 		{"SampleBatch.features: 23 bytes, expected 24 (3 × 4 in fp16)", func(b *SampleBatch) { b.Features = b.Features[:23] }},
@@ -236,6 +254,12 @@ func TestPairBatchRefusals(t *testing.T) {
 		{"PairBatch.exo[0].bound_ns[0]: -1", exo(func(e *ExoTrack) { e.BoundNs[0] = -1 })},
 		{"PairBatch.exo[0].grade: ", exo(func(e *ExoTrack) { e.Grade = nil })},
 		{"PairBatch.exo[0].grade[2]: unknown value 5", exo(func(e *ExoTrack) { e.Grade[2] = 5 })},
+		{"PairBatch.exo[0].other: 1 elements, expected 3", exo(func(e *ExoTrack) { e.Other, e.Weight = []int32{1}, make([]float32, 3) })},
+		{"PairBatch.exo[0].weight: 0 elements, expected 3", exo(func(e *ExoTrack) { e.Other = []int32{1, -1, -1} })},
+		{"PairBatch.exo[0].other: element 0 is 2", exo(func(e *ExoTrack) { e.Other, e.Weight = []int32{2, -1, -1}, make([]float32, 3) })},
+		{"PairBatch.exo[0].other: element 1 is 0 beside index -1", exo(func(e *ExoTrack) { e.Other, e.Weight = []int32{1, 0, -1}, make([]float32, 3) })},
+		{"PairBatch.exo[0].weight: element 0 is NaN", exo(func(e *ExoTrack) { e.Other, e.Weight = []int32{1, -1, -1}, []float32{float32(math.NaN()), 0, 0} })},
+		{"PairBatch.exo[0].weight: element 2 is 0.5 beside other -1", exo(func(e *ExoTrack) { e.Other, e.Weight = []int32{1, -1, -1}, []float32{0.5, 0, 0.5} })},
 		{"PairBatch.exo[0].grade: element 1 is GRADE_GOLD without", exo(func(e *ExoTrack) { e.Grade[1] = Grade_GRADE_GOLD })},
 		{"PairBatch.exo[0].content_offset.confidence: NaN", exo(func(e *ExoTrack) { e.ContentOffset.Confidence = math.NaN() })},
 		{"PairBatch.exo[0].content_offset.offset_ns: ", exo(func(e *ExoTrack) { e.ContentOffset.OffsetNs = math.MinInt64 })},
@@ -310,6 +334,14 @@ func TestOtherRefusals(t *testing.T) {
 		{"Status.error: ", func(s *Status) { s.Error = "one\ntwo" }},
 		{"Status.versions: ", func(s *Status) { s.Versions[" "] = "1" }},
 		{"Status.versions[go]: ", func(s *Status) { s.Versions["go"] = "\x7f" }},
+		{"Status.clock.state: missing", func(s *Status) { s.Clock.State = 0 }},
+		{"Status.clock.bound_ns: ", func(s *Status) { s.Clock.BoundNs = -1 }},
+		{"Status.clock.problem: ", func(s *Status) { s.Clock.Problem = "a\nb" }},
+		{"Status.clock.sources[0].skew_ppm: NaN", func(s *Status) { s.Clock.Sources[0].SkewPpm = math.NaN() }},
+		{"Status.clock.sources[1].heard_ns: -2", func(s *Status) { s.Clock.Sources[1].HeardNs = -2 }},
+		{"Status.clock.sources[1].state: unknown value 99", func(s *Status) { s.Clock.Sources[1].State = 99 }},
+		{"Status.pairs[0].exo: ", func(s *Status) { s.Pairs[0].Exo = "Exo 1" }},
+		{"Status.every_ns: ", func(s *Status) { s.EveryNs = -1 }},
 	})
 	checkRefused(t, assignment, DecodeAssignment, []refused[*Assignment]{
 		{"Assignment.release: ", func(a *Assignment) { a.Release = "" }},
