@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"sync/atomic"
@@ -39,6 +40,7 @@ type Options struct {
 
 // patience bounds how long things are waited for.
 type patience struct {
+	clock time.Duration // for the site's time, before a live camera is opened
 	store time.Duration // for progress in storing a take's messages while the hub is there
 	stop  time.Duration // for everything, once the agent has been told to stop
 	// Between attempts at a release that could not be fetched, and at following assignments: the first wait, doubled each
@@ -54,13 +56,18 @@ func New(cfg Config, opts Options) (*Agent, error) {
 	}
 	a := &Agent{
 		cfg: cfg, log: opts.Log, count: newCounters(), takeDone: opts.TakeDone,
-		patience: patience{store: 5 * time.Minute, stop: 3 * time.Second, firstRetry: 500 * time.Millisecond, lastRetry: time.Minute},
+		patience: patience{clock: 10 * time.Second, store: 5 * time.Minute, stop: 3 * time.Second, firstRetry: 500 * time.Millisecond, lastRetry: time.Minute},
 	}
 	if a.log == nil {
 		a.log = slog.Default()
 	}
 	a.log = a.log.With("device", cfg.Device)
 	a.pipeline = newPipeline(&a.cfg, a.count, a.log, opts.Adopted)
+	base, err := newTimebase(&a.cfg, a.log)
+	if err != nil {
+		return nil, fmt.Errorf("%w: clock: %w", ErrConfig, err)
+	}
+	a.pipeline.time.base = base
 	return a, nil
 }
 
@@ -125,6 +132,10 @@ func (a *Agent) run(ctx context.Context, sources <-chan Source) (err error) {
 		return nil
 	})
 	group.Go(func() error { return st.run(work) })
+	a.pipeline.patience = a.patience.clock
+	if base := a.pipeline.time.base; base != nil {
+		group.Go(func() error { return base.run(work) })
+	}
 
 	p := &player{
 		patience: a.patience, conn: conn, out: out, status: st, pipeline: a.pipeline, log: a.log, takeDone: a.takeDone,
@@ -171,7 +182,7 @@ func (a *Agent) startPairing(ctx context.Context, group *errgroup.Group, conn *b
 		return nil
 	}
 	p := a.cfg.Pair
-	pairing, err := newPairing(pair.Config{Exo: p.Exo, MaxDt: p.MaxDt, Buffer: p.Buffer}, p.Wait, out.pairs, a.count, a.log)
+	pairing, err := newPairing(pair.Config{Exo: p.Exo, MaxDt: p.MaxDt, Buffer: p.Buffer, Lateness: p.Lateness, Interpolate: p.Interpolate}, p.Wait, out.pairs, a.count, a.log)
 	if err != nil {
 		return err
 	}

@@ -2,8 +2,7 @@ package agent
 
 import (
 	"maps"
-	"math/bits"
-	"time"
+	"slices"
 
 	"tandem/runtime/bundle"
 	"tandem/stream/frame"
@@ -16,8 +15,9 @@ type sample struct {
 	seq      int64
 	raw      int64 // ns
 	site     int64 // ns
-	bound    int64 // of the stamp, ns
+	bound    int64 // half-width of the interval around site, ns
 	kind     frame.RawKind
+	source   wire.ClockSource
 	features []float32
 	scores   []float32 // logits of the sample scoreSeq, nil when there are none
 	scoreSeq int64
@@ -26,11 +26,10 @@ type sample struct {
 // maxBatchBytes bounds a batch's features, so that a batch of pairs with many exo cameras stays below wire.MaxMessage.
 const maxBatchBytes = 512 << 10
 
-// batcher gathers samples into SampleBatches of about one second. A batch ends at a gap, when the kind of stamps changes,
-// when their bound grows or becomes much smaller, when the release changes, and at the end of a take.
+// batcher gathers samples into SampleBatches of about one second. A batch ends at a gap, when the kind of stamps or the
+// source of site time changes, when the release changes, and at the end of a take.
 type batcher struct {
 	device  string
-	bound   int64 // of the clock, ns; a batch's bound holds its stamps', too
 	take    string
 	camera  camera
 	b       *bundle.Dir
@@ -38,11 +37,13 @@ type batcher struct {
 	size    int    // samples
 	skipped map[string]uint64
 
-	batch *wire.SampleBatch
-	kind  frame.RawKind // of the newest sample
-	raw   []int64
-	site  []int64
-	seqs  []int64 // of scores
+	batch  *wire.SampleBatch
+	kind   frame.RawKind    // of the newest sample
+	source wire.ClockSource // of the newest sample
+	raw    []int64
+	site   []int64
+	bounds []int64
+	seqs   []int64 // of scores
 }
 
 // camera is what a batch has to know of where its stamps come from.
@@ -53,7 +54,7 @@ type camera struct {
 
 // begin starts a take.
 func (b *batcher) begin(take string, c camera) {
-	b.take, b.camera, b.kind = take, c, frame.Arrival
+	b.take, b.camera, b.kind, b.source = take, c, frame.Arrival, c.clockSource(frame.Arrival)
 	b.drop()
 	clear(b.skipped)
 }
@@ -76,13 +77,12 @@ func (b *batcher) skip(reason string, n uint64) {
 // add takes a sample. It returns the batch that it completed, or nil, and whether the sample could not be taken because a
 // feature does not fit fp16: it becomes a gap in the stream then, and the caller counts it.
 func (b *batcher) add(s *sample) (done *wire.SampleBatch, overflow bool) {
-	if b.batch != nil && (s.seq != int64(b.batch.FirstSeq)+int64(len(b.raw)) || s.kind != b.kind || !b.holds(s.bound)) {
+	if b.batch != nil && (s.seq != int64(b.batch.FirstSeq)+int64(len(b.raw)) || s.kind != b.kind || s.source != b.source) {
 		done = b.flush(false)
 	}
-	b.kind = s.kind
+	b.kind, b.source = s.kind, s.source
 	if b.batch == nil {
 		b.batch = b.fresh(s.seq)
-		b.batch.BoundNs += roughly(s.bound)
 	}
 	features, bad := wire.AppendF16(b.batch.Features, s.features)
 	if bad > 0 {
@@ -95,6 +95,7 @@ func (b *batcher) add(s *sample) (done *wire.SampleBatch, overflow bool) {
 	b.batch.Features = features
 	b.raw = append(b.raw, s.raw)
 	b.site = append(b.site, s.site)
+	b.bounds = append(b.bounds, s.bound)
 	if s.scores != nil {
 		b.score(s)
 	}
@@ -103,27 +104,6 @@ func (b *batcher) add(s *sample) (done *wire.SampleBatch, overflow bool) {
 		done = b.flush(false)
 	}
 	return done, false
-}
-
-// holds reports whether a stamp's bound fits the batch's: one sample whose frame is in doubt must not spoil those around it.
-func (b *batcher) holds(bound int64) bool {
-	most := b.batch.BoundNs - b.bound
-	bound = min(bound, wideBound)
-	return bound <= most && (most <= smallBound || bound >= most/4)
-}
-
-// Bounds of stamps: of up to smallBound they are one, and wideBound is as good as none.
-const (
-	smallBound = int64(1 << 20) // 1 ms
-	wideBound  = int64(time.Hour)
-)
-
-// roughly rounds a bound up, so that its small changes don't end batches.
-func roughly(bound int64) int64 {
-	if bound <= 0 {
-		return 0
-	}
-	return max(1<<bits.Len64(uint64(min(bound, wideBound)-1)), smallBound)
 }
 
 func (b *batcher) score(s *sample) {
@@ -140,7 +120,7 @@ func (b *batcher) score(s *sample) {
 func (b *batcher) fresh(first int64) *wire.SampleBatch {
 	return &wire.SampleBatch{
 		Device: b.device, Take: b.take, Release: b.b.Release, Extractor: b.b.Extractor.SHA256, RateHz: b.b.RateHz,
-		FirstSeq: uint64(first), StampKind: b.camera.stampKind(b.kind), ClockSource: b.camera.clockSource(b.kind), BoundNs: b.bound,
+		FirstSeq: uint64(first), StampKind: b.camera.stampKind(b.kind), ClockSource: b.source,
 		Dim:      uint32(b.b.Extractor.Dim),
 		Features: make([]byte, 0, b.size*b.b.Extractor.Dim*wire.F16Size),
 	}
@@ -154,6 +134,12 @@ func (b *batcher) flush(last bool) *wire.SampleBatch {
 	}
 	done.RawNs = wire.AppendDeltas(make([]int64, 0, len(b.raw)), b.raw)
 	done.SiteNs = wire.AppendDeltas(make([]int64, 0, len(b.site)), b.site)
+	if len(b.bounds) > 0 {
+		done.BoundNs = slices.Max(b.bounds)
+		if slices.Min(b.bounds) < done.BoundNs {
+			done.SampleBoundNs = wire.AppendDeltas(make([]int64, 0, len(b.bounds)), b.bounds)
+		}
+	}
 	done.ScoreSeq = wire.AppendDeltas(make([]int64, 0, len(b.seqs)), b.seqs)
 	if len(b.skipped) > 0 {
 		done.Skipped = maps.Clone(b.skipped)
@@ -165,7 +151,7 @@ func (b *batcher) flush(last bool) *wire.SampleBatch {
 
 // drop forgets what has been gathered.
 func (b *batcher) drop() {
-	b.batch, b.raw, b.site, b.seqs = nil, b.raw[:0], b.site[:0], b.seqs[:0]
+	b.batch, b.raw, b.site, b.bounds, b.seqs = nil, b.raw[:0], b.site[:0], b.bounds[:0], b.seqs[:0]
 }
 
 // end returns the batch that ends the take after the sample next-1. It may be empty: it says then only that the take has
@@ -193,8 +179,8 @@ func (c camera) stampKind(k frame.RawKind) wire.StampKind {
 	return wire.StampKind_STAMP_KIND_ARRIVAL
 }
 
-// clockSource tells where site time comes from. A recording's stamps are taken for site time; a live camera's come from
-// the host's clock, as do those of a recording that is played as if it were of now.
+// clockSource tells where site time comes from when nobody is asked. A recording's stamps are taken for site time; a live
+// camera's come from the host's clock, as do those of a recording that is played as if it were of now.
 func (c camera) clockSource(k frame.RawKind) wire.ClockSource {
 	if !c.live && (k == frame.Sidecar || c.start) {
 		return wire.ClockSource_CLOCK_SOURCE_RECORDED

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"tandem/runtime/bundle"
 	"tandem/stream/frame"
@@ -22,10 +21,12 @@ func testBundle(release string, rate float64, dim int) *bundle.Dir {
 	return d
 }
 
+const ofStamps = wire.ClockSource_CLOCK_SOURCE_RECORDED
+
 var testLabels = strings.Repeat("cd", 32)
 
 func newBatcher(rate float64, dim int) *batcher {
-	b := &batcher{device: "exo1", bound: 1000}
+	b := &batcher{device: "exo1"}
 	b.use(testBundle("r1", rate, dim), testLabels)
 	b.begin("t1", camera{})
 	return b
@@ -54,7 +55,7 @@ func feed(t *testing.T, b *batcher, list ...sample) []*wire.SampleBatch {
 func plain(seqs ...int64) []sample {
 	var list []sample
 	for _, s := range seqs {
-		list = append(list, sample{seq: s, raw: s * 100, site: s*100 + 7, kind: frame.Sidecar, features: []float32{float32(s), -1}})
+		list = append(list, sample{seq: s, raw: s * 100, site: s*100 + 7, bound: 1000, kind: frame.Sidecar, source: ofStamps, features: []float32{float32(s), -1}})
 	}
 	return list
 }
@@ -82,18 +83,15 @@ func TestBatchBorders(t *testing.T) {
 		s.kind = frame.Arrival
 		return s
 	}
-	within := func(s sample, bound time.Duration) sample {
-		s.bound = int64(bound)
+	asked := func(s sample) sample {
+		s.source = wire.ClockSource_CLOCK_SOURCE_NTP
 		return s
 	}
 	for name, c := range map[string]struct {
 		list []sample
 		want string
 	}{
-		"a stamp in doubt": {[]sample{
-			within(p[0], 400*time.Microsecond), within(p[1], 500*time.Microsecond), within(p[2], 34*time.Millisecond), within(p[3], 33*time.Millisecond),
-			within(p[4], 600*time.Microsecond), within(p[5], 1), within(p[6], math.MaxInt64), within(p[7], math.MaxInt64),
-		}, "0+2 2+2 4+2 6+2."},
+		"another source of time":    {[]sample{p[0], p[1], asked(p[2]), asked(p[3]), p[4]}, "0+2 2+2 4+1."},
 		"a second each":             {p, "0+3 3+3 6+2."},
 		"the last one is empty":     {p[:6], "0+3 3+3 6+0."},
 		"no sample at all":          {nil, "0+0."},
@@ -114,12 +112,19 @@ func TestBatchBorders(t *testing.T) {
 	}
 }
 
-func TestABatchHasTheBoundOfClockAndStamps(t *testing.T) {
-	p := plain(0, 1, 2)
-	for bound, want := range map[int64]int64{0: 1000, 1: 1000 + 1<<20, 3e6: 1000 + 1<<22, 1 << 22: 1000 + 1<<22, math.MaxInt64: 1000 + 1<<42} {
-		p[0].bound = bound
-		if got := feed(t, newBatcher(3, 2), p[0])[0].BoundNs; got != want {
-			t.Errorf("bound %d: %d, want %d", bound, got, want)
+func TestABatchHasTheBoundsOfItsSamples(t *testing.T) {
+	for _, c := range []struct{ bounds, own []int64 }{
+		{[]int64{5, 5, 5}, nil},
+		{[]int64{5, 7, 0}, []int64{5, 7, 0}},
+		{[]int64{5, wire.UnknownBound, 3}, []int64{5, wire.UnknownBound, 3}},
+	} {
+		p := plain(0, 1, 2)
+		for i := range p {
+			p[i].bound = c.bounds[i]
+		}
+		b := feed(t, newBatcher(3, 2), p...)[0]
+		if own := wire.AppendValues(nil, b.SampleBoundNs); b.BoundNs != slices.Max(c.bounds) || !slices.Equal(own, c.own) || !slices.Equal(b.Bounds(nil), c.bounds) {
+			t.Errorf("bounds %d: %d and %d", c.bounds, b.BoundNs, own)
 		}
 	}
 }
@@ -210,7 +215,9 @@ func TestBatchSaysWhereStampsComeFrom(t *testing.T) {
 		b := newBatcher(10, 2)
 		b.begin("t1", c.camera)
 		s := plain(0)
-		s[0].kind = c.kind
+		where := siteTime{camera: c.camera}
+		at, _ := where.place(&frame.Frame{RawKind: c.kind})
+		s[0].kind, s[0].source = c.kind, at.source
 		got := feed(t, b, s...)[0]
 		if got.StampKind != c.stamp || got.ClockSource != c.clock {
 			t.Errorf("%+v, %v: %v, %v", c.camera, c.kind, got.StampKind, got.ClockSource)
@@ -218,7 +225,7 @@ func TestBatchSaysWhereStampsComeFrom(t *testing.T) {
 	}
 }
 
-// TestBatchesHoldEverySampleOnce feeds random streams: gaps, overflows, changing stamps, changing releases, scores.
+// TestBatchesHoldEverySampleOnce feeds random streams: gaps, overflows, changing stamps and bounds, changing releases, scores.
 func TestBatchesHoldEverySampleOnce(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for round := range 40 {
@@ -238,6 +245,7 @@ func TestBatchesHoldEverySampleOnce(t *testing.T) {
 				t.Fatalf("round %d: a batch of %d samples, at most %d make a second", round, batch.Len(), limit)
 			}
 			raw, site := wire.AppendValues(nil, batch.RawNs), wire.AppendValues(nil, batch.SiteNs)
+			bounds := batch.Bounds(nil)
 			values := make([]float32, len(batch.Features)/wire.F16Size)
 			wire.F16(values, batch.Features)
 			for i := range raw {
@@ -247,7 +255,7 @@ func TestBatchesHoldEverySampleOnce(t *testing.T) {
 					t.Fatalf("round %d: sample %d, which was not made or is there already", round, seq)
 				}
 				got[seq] = true
-				if raw[i] != s.raw || site[i] != s.site || !slices.Equal(values[3*i:3*i+3], s.features) || batch.StampKind != b.camera.stampKind(s.kind) {
+				if raw[i] != s.raw || site[i] != s.site || bounds[i] != s.bound || batch.ClockSource != s.source || !slices.Equal(values[3*i:3*i+3], s.features) || batch.StampKind != b.camera.stampKind(s.kind) {
 					t.Fatalf("round %d: sample %d came out as raw %d, site %d, %v, %v; it was %+v", round, seq, raw[i], site[i],
 						values[3*i:3*i+3], batch.StampKind, s)
 				}
@@ -268,7 +276,8 @@ func TestBatchesHoldEverySampleOnce(t *testing.T) {
 				b.use(testBundle(fmt.Sprintf("r%d", seq), rate, 3), testLabels)
 			}
 			s := sample{
-				seq: seq, raw: rng.Int64(), site: seq * 1e7, kind: frame.RawKind(rng.IntN(20) / 18),
+				seq: seq, raw: rng.Int64(), site: seq * 1e7, bound: rng.Int64N(3), kind: frame.RawKind(rng.IntN(20) / 18),
+				source:   wire.ClockSource(1 + rng.IntN(20)/19),
 				features: []float32{float32(rng.IntN(100)), 0.5, float32(seq)},
 			}
 			s.raw >>= 3 // raw stamps are below 2^62

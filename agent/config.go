@@ -10,6 +10,7 @@ import (
 	"tandem/settings"
 	"tandem/stream/bus"
 	"tandem/stream/capture"
+	"tandem/sync/clock"
 )
 
 // Roles of a device.
@@ -28,6 +29,7 @@ type Config struct {
 	Store   string        `yaml:"store"`
 	NATS    bus.Client    `yaml:"nats"`
 	Camera  CameraConfig  `yaml:"camera"`
+	Clock   clock.Config  `yaml:"clock"` // where site time comes from; see siteClock
 	Bundle  BundleConfig  `yaml:"bundle"`
 	Pair    PairConfig    `yaml:"pair"`
 	Runtime RuntimeConfig `yaml:"runtime"`
@@ -43,7 +45,10 @@ type CameraConfig struct {
 	// Pace of recordings: "fast" or "stamps".
 	Pace    string        `yaml:"pace"`
 	Latency time.Duration `yaml:"latency"`
-	// ClockBound is how far the camera's stamps may be off site time; it is the device's part of each pair's bound.
+	// LatencyError is how far Latency may be off; it adds to each stamp's bound.
+	LatencyError time.Duration `yaml:"latency_error"`
+	// ClockBound is how far the stamps of recordings may be off site time; 0 is 1 ms. Of a live camera it says that the
+	// device's own clock is the site's to within this much, and no source of time is asked then.
 	ClockBound time.Duration `yaml:"clock_bound"`
 	FPS        float64       `yaml:"fps"`
 	Width      int           `yaml:"width"`
@@ -71,6 +76,10 @@ type PairConfig struct {
 	MaxDt  time.Duration `yaml:"max_dt"`
 	Wait   time.Duration `yaml:"wait"`
 	Buffer int           `yaml:"buffer"`
+	// Lateness is how far out of order an exo camera's samples may come; Interpolate pairs with a mixture of the two exo
+	// samples around the rig's.
+	Lateness    time.Duration `yaml:"lateness"`
+	Interpolate bool          `yaml:"interpolate"`
 }
 
 // RuntimeConfig says what models run on.
@@ -116,18 +125,19 @@ func parseConfig(data []byte) (c Config, err error) {
 		return c, err
 	}
 	c.setDefaults()
-	return c, c.validate()
+	return c, placed(data, c.validate())
 }
 
 // durations are the fields that hold one.
 var durations = []settings.Duration{
-	{Field: "camera.latency", Nothing: true}, {Field: "camera.clock_bound"}, {Field: "pair.max_dt"}, {Field: "pair.wait"},
-	{Field: "status_every"},
+	{Field: "camera.latency", Nothing: true}, {Field: "camera.latency_error", Nothing: true}, {Field: "camera.clock_bound"},
+	{Field: "clock.phc.offset", Nothing: true}, {Field: "clock.phc.bound"}, {Field: "clock.ntp.poll"}, {Field: "clock.ntp.timeout"},
+	{Field: "clock.limits.min_span"}, {Field: "clock.limits.holdover_after"}, {Field: "clock.limits.max_bound"},
+	{Field: "pair.max_dt"}, {Field: "pair.wait"}, {Field: "pair.lateness", Nothing: true}, {Field: "status_every"},
 }
 
 func (c *Config) setDefaults() {
 	def(&c.Camera.Pace, "stamps")
-	def(&c.Camera.ClockBound, time.Millisecond)
 	def(&c.Pair.MaxDt, 100*time.Millisecond)
 	def(&c.Pair.Wait, 10*time.Second)
 	def(&c.Pair.Buffer, 4096)

@@ -56,8 +56,8 @@ next:
 func TestBadConfigurations(t *testing.T) {
 	const want = "configuration bad.yaml: "
 	for name, c := range map[string]struct{ text, want string }{
-		"empty":          {"", "it is empty, expected site, cell, device, role, store, nats, camera, bundle, pair, runtime, status_every"},
-		"comments only":  {"# later\n", "it is empty, expected site, cell, device, role, store, nats, camera, bundle, pair, runtime, status_every"},
+		"empty":          {"", "it is empty, expected site, cell, device, role, store, nats, camera, clock, bundle, pair, runtime, status_every"},
+		"comments only":  {"# later\n", "it is empty, expected site, cell, device, role, store, nats, camera, clock, bundle, pair, runtime, status_every"},
 		"two documents":  {with(exoConfig) + "---\nsite: b\n", "a second document begins at a line ---, expected one"},
 		"not a mapping":  {"- site\n", "line 1: sequence was used where mapping is expected"},
 		"broken yaml":    {"site: [a\n", "line 1: sequence end token ']' not found"},
@@ -150,7 +150,7 @@ func TestConfigDefaults(t *testing.T) {
 		want := Config{
 			Site: "plant", Cell: "cell-1", Device: "exo1", Role: RoleExo, Store: "data", StatusEvery: 5 * time.Second,
 			NATS:   bus.Client{URLs: []string{"nats://127.0.0.1:4222"}},
-			Camera: CameraConfig{Source: "video.mp4", Pace: "stamps", ClockBound: time.Millisecond},
+			Camera: CameraConfig{Source: "video.mp4", Pace: "stamps"},
 			Pair:   PairConfig{MaxDt: 100 * time.Millisecond, Wait: 10 * time.Second, Buffer: 4096},
 		}
 		if !reflect.DeepEqual(c, want) {
@@ -165,8 +165,11 @@ func TestConfigDefaults(t *testing.T) {
 func TestConfigTakesEveryField(t *testing.T) {
 	c, err := ParseConfig([]byte(with(egoConfig,
 		"nats: {urls: [a, 'tls://b:1'], credentials: c.creds, tls_cert: c.pem, tls_key: k.pem, tls_ca: ca.pem, domain: leaf}",
-		"camera: {pace: fast, latency: 20ms, clock_bound: 2ms, fps: 25, width: 640, height: 480, takes: [{name: a, source: a.mp4, start: '2026-03-02T07:00:00.5+01:00'}]}",
-		"bundle: {dir: b, follow: false}", "pair: {exo: [exo1], max_dt: 50ms, wait: 1m, buffer: 9}",
+		"camera: {pace: fast, latency: 20ms, latency_error: 1ms, clock_bound: 2ms, fps: 25, width: 640, height: 480, takes: [{name: a, source: a.mp4, start: '2026-03-02T07:00:00.5+01:00'}]}",
+		"bundle: {dir: b, follow: false}", "pair: {exo: [exo1], max_dt: 50ms, wait: 1m, buffer: 9, lateness: 1s, interpolate: true}",
+		"clock: {sources: [phc, chrony, adjtimex, ntp], phc: {device: /dev/ptp0, offset: 37s, bound: 1us}, chrony: {address: 'a:323'}, "+
+			"ntp: {servers: [hub, 'b:1123'], poll: 1s, burst: 8, timeout: 100ms}, limits: {max_skew: 100, max_drift: 0.1, max_wander: 5, "+
+			"window: 64, min_bursts: 4, min_span: 2s, holdover_after: 3s, max_bound: 100ms}}",
 		"runtime: {threads: 2, providers: [cuda, cpu], provider_options: {cuda: {device_id: '1'}}, require: true}", "status_every: 1s")))
 	if err != nil {
 		t.Fatal(err)

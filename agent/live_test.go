@@ -51,7 +51,7 @@ func TestLiveCamera(t *testing.T) {
 	s := newSite(t)
 	s.assign(bus.DefaultDevice, s.release(modeltest.New(t, older)))
 	c := statusConfig(s, "rig-1", "exo1")
-	c.Camera = CameraConfig{Source: newCamera(t).URL}
+	c.Camera = CameraConfig{Source: newCamera(t).URL, ClockBound: 2 * time.Millisecond}
 	c.Pair.Wait = 300 * time.Millisecond
 	c.Pair.Buffer = 4 // far less than what comes in that time must not hold the camera up
 	list, err := c.Sources(time.Now())

@@ -51,12 +51,12 @@ func (p *publishing) pairs(ctx context.Context, b *wire.PairBatch) error {
 	return p.publish(ctx, bus.Pairs, b.ID(), b)
 }
 
-func (p *publishing) events(ctx context.Context, src *Source, m *model.Model, list []segment.Event) error {
+func (p *publishing) events(ctx context.Context, src *Source, m *model.Model, list []segment.Event, b *bounds) error {
 	for _, e := range list {
 		msg := &wire.SegmentEvent{
 			Device: p.cfg.Device, Take: src.Take, Release: m.Bundle.Release, Label: m.Bundle.Labels[e.Label],
 			StartNs: e.Start, EndNs: e.End, Confidence: float64(e.Confidence), Revision: uint32(e.Revision),
-			Kind: segmentKinds[e.Kind], EndReason: endReasons[e.Reason], BoundNs: int64(p.cfg.Camera.ClockBound),
+			Kind: segmentKinds[e.Kind], EndReason: endReasons[e.Reason], BoundNs: max(b.at(e.FirstSeq), b.at(e.LastSeq)),
 			FirstSeq: uint64(e.FirstSeq), LastSeq: uint64(e.LastSeq),
 		}
 		if e.Open {

@@ -9,6 +9,7 @@ import (
 	"math"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"tandem/runtime/model"
 	"tandem/runtime/segment"
@@ -34,8 +35,8 @@ type output interface {
 	begin(src *Source, live bool)
 	// batch takes a finished batch of samples of the running take.
 	batch(ctx context.Context, src *Source, b *wire.SampleBatch) error
-	// events takes segment events; the slice is valid during the call.
-	events(ctx context.Context, src *Source, m *model.Model, list []segment.Event) error
+	// events takes segment events, and the bounds of the take's samples; both are valid during the call.
+	events(ctx context.Context, src *Source, m *model.Model, list []segment.Event, b *bounds) error
 }
 
 // pipeline is one camera's way from pictures to segments. take, ready and adopt are called by one goroutine; swap by one
@@ -55,6 +56,8 @@ type pipeline struct {
 	// Owned by the camera's goroutine.
 	model    *model.Model
 	sampler  *frame.Sampler
+	time     siteTime
+	bounds   bounds
 	batcher  batcher
 	features []float32
 	logits   []float32
@@ -62,12 +65,14 @@ type pipeline struct {
 	filled   int64 // the history reaches to this sample
 	sees     int64 // the network has seen every sample from here on
 	warn     throttle
+	patience time.Duration // how long the first take waits for site time
 }
 
 func newPipeline(cfg *Config, count *counters, log *slog.Logger, adopted func(string)) *pipeline {
 	return &pipeline{
 		scores: cfg.Role == RoleExo, count: count, log: log, adopted: adopted, offered: make(chan struct{}, 1),
-		batcher: batcher{device: cfg.Device, bound: int64(cfg.Camera.ClockBound)}, warn: throttle{log: log},
+		batcher: batcher{device: cfg.Device}, warn: throttle{log: log},
+		time: siteTime{bound: int64(cfg.Camera.clockBound()), latency: int64(cfg.Camera.LatencyError)},
 	}
 }
 
@@ -80,11 +85,12 @@ func (p *pipeline) take(reading, ctx context.Context, src *Source) (err error) {
 	if err := p.ready(next); err != nil {
 		return reading.Err() // nil: stopped before it began
 	}
-	opened := src.Capture
-	if opened.Stamper == nil {
-		if opened.Stamper, err = newStamper(); err != nil {
-			return fmt.Errorf("take %s: %w", src.Take, err)
+	opened, err := p.prepare(next, src.Capture)
+	if err != nil {
+		if next.Err() != nil {
+			return reading.Err()
 		}
+		return fmt.Errorf("take %s: %w", src.Take, err)
 	}
 	cam, err := capture.Open(reading, opened)
 	if err != nil {
@@ -98,7 +104,7 @@ func (p *pipeline) take(reading, ctx context.Context, src *Source) (err error) {
 	live := cam.Info().Live
 	p.begin(src, live)
 	p.log.Info("take begins", "take", src.Take, "source", cam.Info().Source, "live", live)
-	for {
+	for parts := 1; ; {
 		f, err := cam.Next(next)
 		if errors.Is(err, io.EOF) || err != nil && next.Err() != nil && reading.Err() == nil {
 			return p.end(ctx, src)
@@ -109,12 +115,47 @@ func (p *pipeline) take(reading, ctx context.Context, src *Source) (err error) {
 			}
 			return join(fmt.Errorf("take %s: %w", src.Take, err), p.end(ctx, src))
 		}
-		err = p.frame(ctx, src, f)
+		at, ok := p.time.place(f)
+		if !ok {
+			parts++
+			if src, err = p.split(ctx, src, parts); err == nil {
+				at, _ = p.time.place(f)
+			}
+		}
+		if err == nil {
+			err = p.frame(ctx, src, f, at)
+		}
 		cam.Release(f)
 		if err != nil {
 			return fmt.Errorf("take %s: %w", src.Take, err)
 		}
 	}
+}
+
+// prepare completes how a source is to be opened. A live camera waits a while for the site's time.
+func (p *pipeline) prepare(ctx context.Context, c capture.Config) (_ capture.Config, err error) {
+	if c.Stamper == nil {
+		if c.Stamper, err = newStamper(); err != nil {
+			return c, err
+		}
+	}
+	if kind, err := capture.KindOf(c.Source); err != nil || !kind.Live() || p.time.base == nil {
+		return c, nil //nolint:nilerr // opening it says more
+	}
+	c.Clock = p.time.base
+	return c, p.time.ready(ctx, p.patience)
+}
+
+// split ends a take and begins its n-th part, because site time would go back otherwise.
+func (p *pipeline) split(ctx context.Context, src *Source, n int) (*Source, error) {
+	if err := p.end(ctx, src); err != nil {
+		return src, err
+	}
+	next := *src
+	next.Take = part(src.Take, n)
+	p.log.Warn("the site's time lies behind what was taken for it: another take begins", "take", next.Take, "before", src.Take)
+	p.begin(&next, true)
+	return &next, nil
 }
 
 // until returns a context that ends with ctx or when stop is closed. done must be called.
@@ -142,14 +183,18 @@ func (p *pipeline) begin(src *Source, live bool) {
 	p.model.Segmenter.Finish(segment.EndOfTake)
 	p.sampler.Reset()
 	p.history.clear()
-	p.batcher.begin(src.Take, camera{live: live, start: src.Capture.Start != 0})
+	from := camera{live: live, start: src.Capture.Start != 0}
+	p.time.begin(from)
+	p.bounds.clear()
+	p.batcher.begin(src.Take, from)
 	p.seq, p.filled, p.sees = -1, -1, 0
 	p.out.begin(src, live)
 }
 
-// frame takes one frame of the camera. What is wrong with a single frame is counted, and the stream goes on; errors are
-// the output's.
-func (p *pipeline) frame(ctx context.Context, src *Source, f *frame.Frame) error {
+// frame takes one frame of the camera and its place on site time. What is wrong with a single frame is counted, and the
+// stream goes on; errors are the output's. Ticks are counted on the device's clock, which is as steady as any: what is
+// found out about site time moves samples, and neither loses nor doubles any.
+func (p *pipeline) frame(ctx context.Context, src *Source, f *frame.Frame, at placement) error {
 	p.count.add("frames", 1)
 	o := p.offer()
 	back := p.sampler.Stats().Back
@@ -167,7 +212,7 @@ func (p *pipeline) frame(ctx context.Context, src *Source, f *frame.Frame) error
 	}
 	p.bridge(seq)
 	if o != nil && p.next.CompareAndSwap(o, nil) {
-		if err := p.change(ctx, src, o, seq, f.Time); err != nil {
+		if err := p.change(ctx, src, o, seq, at.at); err != nil {
 			return err
 		}
 	}
@@ -176,21 +221,22 @@ func (p *pipeline) frame(ctx context.Context, src *Source, f *frame.Frame) error
 		p.warn.log1("frame dropped: the extractor fails", src.Take, err)
 		return nil
 	}
-	events, err := p.model.Segmenter.Push(seq, f.Time, p.features)
+	events, err := p.model.Segmenter.Push(seq, at.at, p.features)
 	if err != nil {
 		p.lose("segmenter", 1)
 		p.warn.log1("sample dropped: the segmenter fails", src.Take, err)
 		return nil
 	}
 	p.history.add(p.features)
+	p.bounds.add(seq, at.bound)
 	p.seq, p.filled = seq, seq
 	p.count.add("samples", 1)
 	if len(events) > 0 {
-		if err := p.out.events(ctx, src, p.model, events); err != nil {
+		if err := p.out.events(ctx, src, p.model, events, &p.bounds); err != nil {
 			return err
 		}
 	}
-	s := sample{seq: seq, raw: f.Raw, site: f.Time, bound: f.Bound, kind: f.RawKind, features: p.features}
+	s := sample{seq: seq, raw: f.Raw, site: at.at, bound: at.bound, kind: f.RawKind, source: at.source, features: p.features}
 	if p.scores {
 		p.score(&s)
 	}
@@ -243,7 +289,7 @@ func (p *pipeline) score(s *sample) {
 func (p *pipeline) end(ctx context.Context, src *Source) error {
 	events := p.model.Segmenter.Finish(segment.EndOfTake)
 	if len(events) > 0 {
-		if err := p.out.events(ctx, src, p.model, events); err != nil {
+		if err := p.out.events(ctx, src, p.model, events, &p.bounds); err != nil {
 			return err
 		}
 	}

@@ -67,7 +67,7 @@ type rig struct {
 // eventRecorder adds the events method, whose name the recorder's field has.
 type eventRecorder struct{ recorder }
 
-func (r *eventRecorder) events(_ context.Context, _ *Source, m *model.Model, list []segment.Event) error {
+func (r *eventRecorder) events(_ context.Context, _ *Source, m *model.Model, list []segment.Event, _ *bounds) error {
 	for _, e := range list {
 		r.recorder.events = append(r.recorder.events, recorded{e, m.Bundle.Release})
 	}
@@ -130,10 +130,16 @@ func (r *rig) shot(n, at int64) {
 	r.t.Helper()
 	r.picture(n)
 	f := &frame.Frame{Mat: r.pic, Width: 64, Height: 48, Index: n, Raw: at, RawKind: frame.Sidecar, Time: at}
-	if err := r.frame(r.t.Context(), r.src, f); err != nil {
+	if err := r.place(f); err != nil {
 		r.t.Fatal(err)
 	}
 	r.at = at
+}
+
+// place gives the pipeline a frame.
+func (r *rig) place(f *frame.Frame) error {
+	at, _ := r.time.place(f)
+	return r.frame(r.t.Context(), r.src, f, at)
 }
 
 // shots gives pictures from to up to but not including to, with jitter, one for each tick at 10 Hz.
@@ -208,7 +214,7 @@ func TestEveryFrameIsAccountedFor(t *testing.T) {
 	r.pic = gocv.NewMat() // a frame without a picture
 	for n := int64(10); n < 12; n++ {
 		at := clipStart + n*1e8
-		must(t, r.frame(t.Context(), r.src, &frame.Frame{Mat: r.pic, Time: at, Raw: at, RawKind: frame.Sidecar}))
+		must(t, r.place(&frame.Frame{Mat: r.pic, Time: at, Raw: at, RawKind: frame.Sidecar}))
 	}
 	must(t, r.pic.Close())
 	r.pic = whole
@@ -285,7 +291,7 @@ func TestPipelineDoesNotAllocateAFrame(t *testing.T) {
 		step := func() {
 			f.Time = clipStart + n*1e8
 			f.Raw = f.Time
-			if err := r.frame(t.Context(), r.src, f); err != nil {
+			if err := r.place(f); err != nil {
 				t.Fatal(err)
 			}
 			n++

@@ -124,7 +124,7 @@ func (p *pipeline) change(ctx context.Context, src *Source, o *offer, seq, at in
 		}
 	}
 	if len(events) > 0 {
-		if err := p.out.events(ctx, src, old, events); err != nil {
+		if err := p.out.events(ctx, src, old, events, &p.bounds); err != nil {
 			o.done <- err
 			return err
 		}

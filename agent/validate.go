@@ -44,7 +44,7 @@ func (c *Config) validate() error {
 	case c.Bundle.Dir == "" && !c.follow():
 		return bad("bundle.follow", false, "a bundle.dir, or releases are followed: there is no model otherwise")
 	}
-	for _, check := range []func() error{c.validateNATS, c.Camera.validate, c.validatePair, c.Runtime.validate} {
+	for _, check := range []func() error{c.validateNATS, c.Camera.validate, c.validateClock, c.validatePair, c.Runtime.validate} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -110,6 +110,8 @@ func (c *Config) validatePair() error {
 		return bad("pair.max_dt", p.MaxDt, "1ms to 1s")
 	case p.Wait < time.Millisecond:
 		return bad("pair.wait", p.Wait, "at least 1ms")
+	case p.Lateness < 0 || p.Lateness > time.Minute:
+		return bad("pair.lateness", p.Lateness, "0 to 1m")
 	case p.Buffer < 2:
 		return bad("pair.buffer", p.Buffer, "at least 2 samples")
 	}

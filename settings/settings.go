@@ -94,6 +94,24 @@ func kindName(t reflect.Type) string {
 	return "a whole number"
 }
 
+// Line returns the line on which a field of a document stands, by its path ("pair.wait"), 0 where it doesn't.
+func Line(data []byte, field string) (line int) {
+	defer func() {
+		if recover() != nil { // see Decode
+			line = 0
+		}
+	}()
+	path, err := yaml.PathString("$." + field)
+	if err != nil {
+		return 0
+	}
+	node, err := path.ReadNode(bytes.NewReader(data))
+	if err != nil || node == nil || node.GetToken() == nil || node.GetToken().Position == nil {
+		return 0
+	}
+	return node.GetToken().Position.Line
+}
+
 // checkDurations refuses durations without a unit, and those that are written down as 0 and would be taken for the default.
 // What is no YAML at all passes: the decoder says so.
 func checkDurations(data []byte, durations []Duration) error {

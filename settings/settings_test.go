@@ -51,6 +51,18 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 }
 
+func TestLine(t *testing.T) {
+	const text = "name: a\n\ndeep:\n  # so many\n  n: 3\n"
+	for field, want := range map[string]int{"name": 1, "deep.n": 5, "deep.time": 0, "wait": 0, "": 0, "name.x": 0} {
+		if got := Line([]byte(text), field); got != want {
+			t.Errorf("%q stands on line %d, want %d", field, got, want)
+		}
+	}
+	if got := Line([]byte(":["), "name"); got != 0 {
+		t.Errorf("a text that is no YAML has line %d", got)
+	}
+}
+
 // FuzzDecode: whatever the text is, it is read or refused in one line.
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte("name: a\nwait: 250ms\ndeep:\n  n: 3\n"))
