@@ -27,6 +27,18 @@ func (o *networkOptions) flags(cmd *cobra.Command) {
 	f.StringVar(&o.hold, "hold", "0", "frames for which a student's label must last to count in scores, or auto")
 }
 
+// optionFlags are the flags of how methods train.
+func optionFlags(cmd *cobra.Command, o *method.Options) {
+	f := cmd.Flags()
+	f.IntVar(&o.Epochs, "epochs", 40, "passes over the data in each stage of a method")
+	f.IntVar(&o.MinSteps, "min-steps", 0, "optimizer steps of each stage at least: few pairs are passed over more often")
+	f.Float64Var(&o.Rate, "rate", 1e-3, "highest learning rate")
+	f.StringVar(&o.Adapter, "adapter", "", "kind of feature adapter: "+strings.Join(method.AdapterKinds(), ", ")+` (default "tcn")`)
+	f.IntVar(&o.AdapterChannels, "adapter-channels", 0, "channels of the adapter (default 32)")
+	f.IntVar(&o.AdapterLayers, "adapter-layers", 0, "layers of the adapter (default 4)")
+	f.BoolVar(&o.Published, "published", false, "train tas, feature and both at a constant rate and keep the last weights, as published")
+}
+
 // networks returns the student's network and the teacher's, whose Kind is "" where it is the student's.
 func (o *networkOptions) networks() (student, teacher method.Network) {
 	if o.teacher == "" {

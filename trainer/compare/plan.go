@@ -158,7 +158,7 @@ const revision = 1
 
 // told are the options that stand in a recipe under other names, or on which results don't depend.
 var told = []string{"Network", "Teacher", "Seed", "Epochs", "Batch", "Rate", "Decay", "Smooth", "Temperature", "Penalty",
-	"AdapterChannels", "AdapterLayers", "Offset", "Session", "Progress"}
+	"AdapterChannels", "AdapterLayers", "Offset", "Session", "Progress", "constant"}
 
 // recipe tells results of different options apart.
 func (p Plan) recipe() string {

@@ -8,6 +8,7 @@ func both() Method {
 	return Method{
 		Name: "both", Summary: "feature, then tas on adapted features", Source: "Quattrocchi et al., ECCV 2024, section 4",
 		train: func(ctx context.Context, p Problem, teacher *Model, o Options) (*Model, error) {
+			o = o.asPublished()
 			lessons, choose, err := p.lessons(teacher)
 			if err != nil {
 				return nil, err

@@ -27,6 +27,7 @@ func feature() Method {
 	return Method{
 		Name: "feature", Summary: "an adapter regressed to exo features", Source: "Quattrocchi et al., ECCV 2024, section 4",
 		train: func(ctx context.Context, p Problem, teacher *Model, o Options) (*Model, error) {
+			o = o.asPublished()
 			lessons, choose, err := p.lessons(teacher)
 			if err != nil {
 				return nil, err

@@ -216,6 +216,22 @@ func TestTheSameSeedGivesTheSameWeights(t *testing.T) {
 	}
 }
 
+// Published changes how the methods of the paper train, and no other's training.
+func TestAsPublished(t *testing.T) {
+	w := newWorld(1, 3, 0.5)
+	o := quick()
+	o.Epochs = 2
+	o.Teacher = teacher(t, w, o)
+	published := o
+	published.Published = true
+	for name, changes := range map[string]bool{"tas": true, "feature": true, "both": true, "tandem": false, "coral": false} {
+		one, two := train(t, name, w, o), train(t, name, w, published)
+		if slices.Equal(one.Params.Weights, two.Params.Weights) == changes {
+			t.Errorf("%s: other weights as published: %v", name, !changes)
+		}
+	}
+}
+
 // The epoch is chosen by agreement with the teacher on pairs that are held out.
 func TestHeldOutPairsChooseTheEpoch(t *testing.T) {
 	w, held, test := newWorld(1, 4, math.Pi/2), newWorld(7, 2, math.Pi/2), newWorld(2, 3, math.Pi/2)

@@ -27,6 +27,9 @@ type Options struct {
 	// EMA is the decay of the moving average of the weights, a step, which is what is kept (Polyak & Juditsky, SIAM J. Control
 	// Optim. 1992, in its exponential form), default 0.99; negative keeps the last weights.
 	EMA float64
+	// Published has the methods of Quattrocchi et al. (tas, feature, both) trained as their code does: at a constant rate, the last
+	// weights kept. Otherwise they get what the other methods get, a falling rate and the moving average, which serves them better.
+	Published bool
 
 	// Smooth is the weight of the smoothing loss of MS-TCN (Farha & Gall, CVPR 2019, section 3.3) in training on labels and
 	// in tandem, default 0.15; negative means none.
@@ -41,6 +44,8 @@ type Options struct {
 	AdapterChannels, AdapterLayers int
 	// Offset says how tandem estimates offsets.
 	Offset offset.Config
+
+	constant bool // the learning rate stays, and the last weights are kept
 
 	Session  ort.Options
 	Progress func(Progress) // is told after each epoch; may be nil
@@ -97,9 +102,19 @@ func (o Options) trainer() train.Config {
 	return train.Config{Session: o.Session, Adam: optim.AdamConfig{Decay: o.Decay}, Clip: o.Clip, Seed: o.Seed}
 }
 
+// asPublished are the options for a method of Quattrocchi et al.
+func (o Options) asPublished() Options {
+	o.constant = o.Published
+	return o
+}
+
 func (o Options) schedule(samples int) train.FitConfig {
 	perEpoch := (samples + o.Batch - 1) / o.Batch
 	epochs := max(o.Epochs, (o.MinSteps+perEpoch-1)/perEpoch)
-	return train.FitConfig{Epochs: epochs, Batch: o.Batch, Seed: o.Seed, Rate: o.Rate, Floor: o.Rate / 100, Every: o.Every, EMA: o.EMA,
+	c := train.FitConfig{Epochs: epochs, Batch: o.Batch, Seed: o.Seed, Rate: o.Rate, Floor: o.Rate / 100, Every: o.Every, EMA: o.EMA,
 		Warmup: min(20, perEpoch*epochs/10)}
+	if o.constant {
+		c.Floor, c.EMA = o.Rate, 0
+	}
+	return c
 }

@@ -17,6 +17,7 @@ func tasMSE() Method {
 	return Method{
 		Name: "tas", Summary: "squared error of the decoder's outputs", Source: "Quattrocchi et al., ECCV 2024, section 4",
 		train: func(ctx context.Context, p Problem, teacher *Model, o Options) (*Model, error) {
+			o = o.asPublished()
 			lessons, choose, err := p.lessons(teacher)
 			if err != nil {
 				return nil, err
