@@ -18,6 +18,10 @@ type Config struct {
 	Lateness time.Duration
 	// Interpolate gives a match both neighbours of the ego sample where they are of one take and within MaxDt.
 	Interpolate bool
+	// Spare asks for the exo samples that are nobody's partner but lie within Spare of the rig's samples: with another offset
+	// they would be. 0 asks for none. A row waits for none of them; those after a take's last row are not handed out. With
+	// Lateness, one that comes twice may be handed out twice.
+	Spare time.Duration
 }
 
 // ErrDoubled is returned by Joiner.Ego for a sample that it has.
@@ -42,7 +46,10 @@ type Joiner struct {
 	hasEgo   bool
 	passed   int64 // no ego sample of up to here comes any more
 	matches  []Match
-	counts   Counts // of the rig's samples
+	counts   Counts     // of the rig's samples
+	lastRow  int64      // time of the row that was decided last
+	rowTake  string     // and its take
+	spares   [][]Sample // by camera, of the row
 }
 
 type track struct {
@@ -53,6 +60,8 @@ type track struct {
 	started bool
 	expired int64 // ego samples up to here have been given up; valid once given
 	given   bool
+	spare   []Sample // samples that nobody can be paired with any more, and nobody was
+	handed  []Sample // those of the last row
 	counts  Counts
 }
 
@@ -76,6 +85,9 @@ func New(cfg Config) (*Joiner, error) {
 	if cfg.Lateness < 0 || cfg.Lateness > most {
 		return nil, fmt.Errorf("pair: lateness is %v, expected 0 to %v", cfg.Lateness, most)
 	}
+	if cfg.Spare < 0 || cfg.Spare > most {
+		return nil, fmt.Errorf("pair: spare is %v, expected 0 to %v", cfg.Spare, most)
+	}
 	j := &Joiner{
 		cfg: cfg, maxDt: int64(cfg.MaxDt), lateness: int64(cfg.Lateness), passed: math.MinInt64,
 		exo: make([]track, len(cfg.Exo)), matches: make([]Match, len(cfg.Exo)),
@@ -83,6 +95,9 @@ func New(cfg Config) (*Joiner, error) {
 	j.ego.items = make([]item, cfg.Buffer)
 	for i := range j.exo {
 		j.exo[i].items, j.exo[i].ended = make([]item, cfg.Buffer), math.MinInt64
+	}
+	if cfg.Spare > 0 {
+		j.spares = make([][]Sample, len(cfg.Exo))
 	}
 	return j, nil
 }
@@ -273,11 +288,15 @@ func (j *Joiner) Next() (Row, bool) {
 			return Row{}, false
 		}
 	}
+	for i := range j.spares {
+		j.spares[i] = j.handOut(i, ego)
+	}
 	for i := range j.exo {
 		j.match(&j.exo[i], ego, &j.matches[i])
 		j.exo[i].counts.count(&j.matches[i])
 	}
-	row := Row{Ego: *ego, Matches: j.matches}
+	row := Row{Ego: *ego, Matches: j.matches, Spare: j.spares}
+	j.lastRow, j.rowTake = ego.Time, ego.Take
 	j.ego.pop()
 	return row, true
 }
@@ -306,12 +325,18 @@ func (j *Joiner) match(t *track, ego *Sample, m *Match) {
 		return
 	}
 	s := &t.at(k).Sample
+	other := left + right - k
 	*m = Match{Exo: s, Dt: ego.Time - s.Time, Bound: min(ego.Bound, mostBound) + min(s.Bound, mostBound)}
 	if j.cfg.Interpolate && m.Dt != 0 && left >= 0 && right < t.n {
-		j.between(&t.at(left+right-k).Sample, ego, m)
+		j.between(&t.at(other).Sample, ego, m)
 	}
 	if m.Grade = GradeOf(abs(m.Dt) + m.Bound); m.Grade == Rejected {
 		*m = Match{Grade: Rejected, Reason: TooWide}
+		return
+	}
+	t.at(k).used = true
+	if m.Other != nil {
+		t.at(other).used = true
 	}
 }
 
@@ -336,16 +361,47 @@ func (j *Joiner) evict(i int) {
 	}
 	t := &j.exo[i]
 	for t.n > 0 && t.at(0).Time < oldest-j.maxDt {
-		t.pop()
+		j.drop(t, oldest)
 	}
 	for t.n > 1 {
 		next := t.at(1)
 		if next.after >= oldest || next.Time > oldest || next.Time == oldest && t.at(0).Time == oldest {
 			return
 		}
-		t.pop()
+		j.drop(t, oldest)
 	}
 }
+
+// drop drops the oldest sample. If nobody was paired with it, and it is near a row, it is a spare one.
+func (j *Joiner) drop(t *track, oldest int64) {
+	old, near := t.at(0), int64(j.cfg.Spare)
+	if near > 0 && !old.used && (old.Time >= oldest-near || abs(old.Time-j.lastRow) <= near) {
+		if len(t.spare) >= mostSpare {
+			t.spare = append(t.spare[:0], t.spare[mostSpare/2:]...)
+			t.counts.Unkept += mostSpare / 2
+		}
+		t.spare = append(t.spare, old.Sample)
+	}
+	t.pop()
+}
+
+// handOut returns the spare samples of camera i that lie near an ego sample that is being decided, or the one before it.
+func (j *Joiner) handOut(i int, ego *Sample) []Sample {
+	j.evict(i) // so that what is spare does not depend on when the samples came
+	t, near := &j.exo[i], int64(j.cfg.Spare)
+	t.handed = t.handed[:0]
+	for _, s := range t.spare {
+		if s.Time >= ego.Time-near || j.rowTake == ego.Take && abs(s.Time-j.lastRow) <= near {
+			t.handed = append(t.handed, s)
+		}
+	}
+	clear(t.spare)
+	t.spare = t.spare[:0]
+	return t.handed
+}
+
+// mostSpare bounds the spare samples of a camera between two rows.
+const mostSpare = 4096
 
 // Limits, ns: no difference of times, and no sum of bounds, overflows.
 const (

@@ -90,6 +90,9 @@ type Match struct {
 type Row struct {
 	Ego     Sample
 	Matches []Match
+	// Spare are the samples of each camera that are nobody's partner, see Config.Spare; nil without. They are older than the
+	// ego sample, and no later row brings them again.
+	Spare [][]Sample
 }
 
 // Counts is what became of the ego samples on one camera, and of the camera's own samples.
@@ -104,6 +107,7 @@ type Counts struct {
 	Back    uint64 `json:"back"`    // samples refused: later than Config.Lateness allows
 	Doubled uint64 `json:"doubled"` // samples that came twice
 	Overrun uint64 `json:"overrun"` // times that a full buffer cut the wait for late samples short
+	Unkept  uint64 `json:"unkept"`  // spare samples that were not handed out: too many at once
 }
 
 // Pairs returns how many pairs were made.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -146,6 +147,14 @@ func describe(r Row) string {
 			s += fmt.Sprintf("+%s/%d*%.3f", m.Other.Take, m.Other.Seq, m.Weight)
 		}
 	}
+	for i, list := range r.Spare {
+		var names []string // in any order
+		for _, x := range list {
+			names = append(names, fmt.Sprintf(" spare %d: %s/%d", i, x.Take, x.Seq))
+		}
+		slices.Sort(names)
+		s += strings.Join(names, "")
+	}
 	return s
 }
 
@@ -159,7 +168,7 @@ func TestPairsAreAFunctionOfTheStreams(t *testing.T) {
 		cfg := Config{Exo: []string{"a", "b"}, MaxDt: 60 * time.Millisecond, Buffer: 1000, Interpolate: seed%2 == 1}
 		cfg.Lateness = []time.Duration{0, 100 * time.Millisecond, time.Second}[seed%3]
 		if cfg.Lateness == 0 {
-			cfg.Buffer = []int{2, 5, 1000}[seed/3%3]
+			cfg.Buffer, cfg.Spare = []int{2, 5, 1000}[seed/3%3], time.Duration(seed%4)*150*time.Millisecond
 		}
 		online := func(open []int) int { return open[0] }
 		want := play(t, cfg, ego, exo, online)
@@ -190,6 +199,54 @@ func TestPairsAreAFunctionOfTheStreams(t *testing.T) {
 						seed, name, cfg.Lateness, len(got), len(want), i, got[max(i, 0)], want[min(max(i, 0), len(want)-1)])
 				}
 			}
+		}
+	}
+}
+
+// Every sample that lies between a take's rows is somebody's partner or a spare one, once.
+func TestSpareSamplesAreAllThere(t *testing.T) {
+	for seed := range uint64(20) {
+		rng := rand.New(rand.NewPCG(seed, 5))
+		j := newJoiner(t, Config{
+			Exo: []string{"a"}, MaxDt: 40 * time.Millisecond, Buffer: 4, Spare: 300 * time.Millisecond, Interpolate: seed%2 == 0,
+		})
+		seen := map[int64]string{}
+		last := int64(0)
+		egos, exos := int64(0), int64(0)
+		for egos < 300 {
+			switch {
+			case j.WantsEgo() && rng.IntN(2) == 0:
+				must(t, j.Ego(Sample{Take: "one", Seq: egos, Time: 10_000*ms + egos*66*ms}))
+				egos++
+			case j.WantsExo(0):
+				must(t, j.Exo(0, Sample{Take: "one", Seq: exos, Time: exos * 20 * ms}))
+				exos++
+			}
+			for row, ok := j.Next(); ok; row, ok = j.Next() {
+				last = row.Ego.Time
+				for _, s := range row.Spare[0] {
+					if was := seen[s.Seq]; was != "" {
+						t.Fatalf("seed %d: %d is spare, and was %s", seed, s.Seq, was)
+					}
+					seen[s.Seq] = "spare"
+				}
+				for _, s := range []*Sample{row.Matches[0].Exo, row.Matches[0].Other} {
+					if s != nil && seen[s.Seq] == "spare" {
+						t.Fatalf("seed %d: %d is a partner, and was spare", seed, s.Seq)
+					} else if s != nil {
+						seen[s.Seq] = "partner"
+					}
+				}
+			}
+		}
+		for seq := range exos {
+			at := seq * 20 * ms
+			if between := at >= 9700*ms && at < last-66*ms; between != (seen[seq] != "") && at < last-66*ms {
+				t.Fatalf("seed %d: sample %d at %d ms, of rows from 10000 to %d ms, is %q", seed, seq, at/ms, last/ms, seen[seq])
+			}
+		}
+		if c := j.Counts(0); c.Unkept > 0 {
+			t.Errorf("%+v", c)
 		}
 	}
 }

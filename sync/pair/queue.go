@@ -4,6 +4,7 @@ package pair
 type item struct {
 	Sample
 	after int64 // it is a partner of ego samples after this time only
+	used  bool  // it is somebody's partner
 }
 
 // queue is a bounded queue over a fixed array, sorted by time.
