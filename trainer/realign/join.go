@@ -7,13 +7,15 @@ import (
 	"slices"
 	"time"
 
+	"tandem/stream/wire"
 	"tandem/sync/pair"
 )
 
-// releaseChanged is a reason beside the joiner's: a batch's partners of one take of a camera are of one release.
+// Reasons beside the joiner's, as a rig has them.
 const (
-	releaseChanged = "release_changed"
-	timeWentBack   = "time_went_back"
+	releaseChanged = "release_changed" // a batch's partners of one take of a camera are of one release
+	timeWentBack   = "time_went_back"  // the ego sample is earlier than one before it
+	unsynchronized = "unsynchronized"  // the rig didn't know the site's time
 )
 
 // buffer is the joiner's. Samples are pushed in the order of time, so that few wait.
@@ -158,11 +160,13 @@ func (x *joining) push() bool {
 		return false
 	case -1:
 		r, row := x.ego.take()
+		if r.bound[row] >= wire.UnknownBound {
+			x.rejectAll(r, unsynchronized)
+			break
+		}
 		err := x.j.Ego(pair.Sample{Seq: int64(row), Time: at, Bound: r.bound[row], Origin: r})
 		if err != nil {
-			for _, a := range x.list {
-				a.reject(r, timeWentBack)
-			}
+			x.rejectAll(r, timeWentBack)
 		}
 	default:
 		s := x.exo[best].take()
@@ -170,6 +174,12 @@ func (x *joining) push() bool {
 		_ = x.j.Exo(best, pair.Sample{Take: s.sample.take, Seq: s.sample.seq, Time: at, Bound: s.bound, Origin: s.sample})
 	}
 	return true
+}
+
+func (x *joining) rejectAll(r *record, why string) {
+	for _, a := range x.list {
+		a.reject(r, why)
+	}
 }
 
 // drain takes the rows that are decided.

@@ -110,7 +110,7 @@ func open(dir pairfile.Dir, id pairfile.Take) (_ *take, err error) {
 
 func (t *take) add(at int64, b *wire.PairBatch) error {
 	r := &record{
-		at: at, first: b.Ego.FirstSeq, site: wire.AppendValues(nil, b.Ego.SiteNs), bound: egoBounds(b.Ego),
+		at: at, first: b.Ego.FirstSeq, site: wire.AppendValues(nil, b.Ego.SiteNs), bound: b.Ego.Bounds(nil),
 		rejected: b.Rejected, rig: b.Rig,
 	}
 	t.records = append(t.records, r)
@@ -183,13 +183,6 @@ func otherOf(x *wire.ExoTrack, i int) int32 {
 		return -1
 	}
 	return x.Other[i]
-}
-
-func egoBounds(b *wire.SampleBatch) []int64 {
-	if len(b.SampleBoundNs) > 0 {
-		return wire.AppendValues(nil, b.SampleBoundNs)
-	}
-	return slices.Repeat([]int64{b.BoundNs}, b.Len())
 }
 
 // sampleBounds returns the bound of each exo sample's site time, -1 where it isn't known. Older rigs store only that of the
