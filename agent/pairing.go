@@ -2,8 +2,10 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -16,6 +18,8 @@ import (
 const (
 	releaseChanged pair.Reason = "release_changed" // the exo camera changed its release within the ego batch
 	timeWentBack   pair.Reason = "time_went_back"  // the ego sample is earlier than one before it
+	unsynchronized pair.Reason = "unsynchronized"  // the rig or the exo camera doesn't know the site's time
+	twoCameras     pair.Reason = "two_cameras"     // two cameras send under the exo camera's name
 )
 
 // pairing joins the rig's batches with those of the exo cameras and publishes a PairBatch for each ego batch. ego is
@@ -33,6 +37,7 @@ type pairing struct {
 	count   *counters
 	log     *slog.Logger
 	names   []map[pair.Reason]string // by camera: keys of PairBatch.rejected
+	maxDt   time.Duration
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced when room may have appeared or a batch is done
@@ -42,6 +47,15 @@ type pairing struct {
 	take    *egoTake     // the newest
 	live    bool
 	moved   time.Time // when a row was last decided, or began to wait
+	sources []exoSource
+	warn    throttle
+}
+
+// exoSource is what is known of one exo camera.
+type exoSource struct {
+	rivals rivals
+	why    pair.Reason      // why its newest samples can't be paired, "" when they can
+	counts *wire.PairCounts // of its pairs
 }
 
 func newPairing(cfg pair.Config, wait time.Duration, publish func(context.Context, *wire.PairBatch) error, count *counters, log *slog.Logger) (*pairing, error) {
@@ -51,14 +65,16 @@ func newPairing(cfg pair.Config, wait time.Duration, publish func(context.Contex
 	}
 	p := &pairing{
 		cameras: cfg.Exo, wait: wait, publish: publish, online: func() bool { return true }, count: count, log: log,
-		changed: make(chan struct{}), join: j, take: &egoTake{}, moved: time.Now(),
+		changed: make(chan struct{}), join: j, take: &egoTake{}, moved: time.Now(), maxDt: cfg.MaxDt,
+		sources: make([]exoSource, len(cfg.Exo)), warn: throttle{log: log},
 	}
-	for _, c := range cfg.Exo {
+	for i, c := range cfg.Exo {
 		names := map[pair.Reason]string{}
-		for _, r := range []pair.Reason{pair.TooFar, pair.TooWide, pair.NoExo, releaseChanged, timeWentBack} {
+		for r := range rejectedCounts {
 			names[r] = c + "/" + string(r)
 		}
 		p.names = append(p.names, names)
+		p.sources[i].counts = &wire.PairCounts{Exo: c, Rejected: map[string]uint64{}}
 	}
 	return p, nil
 }
@@ -74,45 +90,65 @@ func (p *pairing) begin(live bool) {
 func (p *pairing) ego(ctx context.Context, b *wire.SampleBatch) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	raw, site := wire.AppendValues(nil, b.RawNs), wire.AppendValues(nil, b.SiteNs)
+	raw, site, bound := wire.AppendValues(nil, b.RawNs), wire.AppendValues(nil, b.SiteNs), b.Bounds(nil)
 	if b.Take != p.take.name {
 		p.take = &egoTake{name: b.Take, rejected: map[string]uint64{}}
-		if last, ok := p.join.LastEgo(); ok && len(site) > 0 && site[0] < last {
+	}
+	// The batch becomes open piece by piece; rows of it may be decided before its end is pushed.
+	o := newOpenBatch(p.take, b, len(raw))
+	p.open = append(p.open, o)
+	for i := range raw {
+		if bound[i] >= wire.UnknownBound {
+			// When it was taken is not known. The sample stays in the upload, without a partner.
+			p.pass(o, i, unsynchronized)
+			continue
+		}
+		if last, ok := p.join.LastEgo(); ok && !p.take.begun && site[i] < last {
 			// The take is of an earlier time than the one before: what still waits has to go first.
 			if err := p.giveUp(ctx); err != nil {
 				return err
 			}
 		}
-	}
-	// The batch becomes open piece by piece; rows of it may be decided before its end is pushed.
-	o := &openBatch{take: p.take, ego: b, rows: len(raw)}
-	p.open = append(p.open, o)
-	for i := range raw {
+		p.take.begun = true
 		if err := p.room(ctx); err != nil {
 			return err
 		}
 		if p.join.Waiting() == 0 {
 			p.moved = time.Now()
 		}
-		err := p.join.Ego(pair.Sample{Take: b.Take, Seq: int64(b.FirstSeq) + int64(i), Raw: raw[i], Time: site[i], Bound: b.BoundNs})
+		err := p.join.Ego(pair.Sample{Take: b.Take, Seq: int64(b.FirstSeq) + int64(i), Raw: raw[i], Time: site[i], Bound: bound[i]})
 		if err != nil {
-			// Time that goes back can't be paired. The sample stays in the upload, without a partner.
-			o.skip(i)
-			for c := range p.cameras {
-				p.reject(o, c, timeWentBack)
-			}
+			p.pass(o, i, timeWentBack) // such time can't be paired
 			continue
 		}
 		if err := p.drain(ctx); err != nil {
 			return err
 		}
 	}
+	if b.Last {
+		p.join.EndEgo()
+		return errors.Join(p.drain(ctx), p.finish(ctx))
+	}
 	return p.finish(ctx)
+}
+
+// pass leaves a row of a batch without partners: it does not go into the joiner.
+func (p *pairing) pass(o *openBatch, row int, why pair.Reason) {
+	o.skip(row)
+	for c := range p.cameras {
+		p.reject(o, c, why)
+	}
 }
 
 // room waits until the joiner takes another ego sample.
 func (p *pairing) room(ctx context.Context) error {
 	for !p.join.WantsEgo() {
+		if err := p.decide(ctx); err != nil { // with lateness, a row may be ready only now
+			return err
+		}
+		if p.join.WantsEgo() {
+			return nil
+		}
 		if !p.live {
 			if err := p.unlocked(ctx); err != nil {
 				return err
@@ -134,16 +170,18 @@ func (p *pairing) room(ctx context.Context) error {
 func (p *pairing) exo(ctx context.Context, i int, b *wire.SampleBatch) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	raw, site := wire.AppendValues(nil, b.RawNs), wire.AppendValues(nil, b.SiteNs)
+	raw, site, bound := wire.AppendValues(nil, b.RawNs), wire.AppendValues(nil, b.SiteNs), b.Bounds(nil)
 	row := int(b.Dim) * wire.F16Size
+	if why := p.refuses(i, b, site, bound); why != "" {
+		p.count.add(exoCounts[why], uint64(len(raw)))
+		return nil
+	}
 	for k := range raw {
-		for !p.join.WantsExo(i) {
-			if err := p.unlocked(ctx); err != nil {
-				return err
-			}
+		if err := p.roomFor(ctx, i); err != nil {
+			return err
 		}
 		err := p.join.Exo(i, pair.Sample{
-			Take: b.Take, Seq: int64(b.FirstSeq) + int64(k), Raw: raw[k], Time: site[k], Bound: b.BoundNs,
+			Take: b.Take, Seq: int64(b.FirstSeq) + int64(k), Raw: raw[k], Time: site[k], Bound: bound[k],
 			Features: b.Features[k*row : (k+1)*row], Origin: b,
 		})
 		if err != nil {
@@ -157,6 +195,58 @@ func (p *pairing) exo(ctx context.Context, i int, b *wire.SampleBatch) error {
 	if b.Last {
 		p.join.EndExo(i)
 		return p.drain(ctx)
+	}
+	return nil
+}
+
+// refuses tells why a batch's samples are not for pairs: their time would be a guess. A batch with nothing in it passes.
+func (p *pairing) refuses(i int, b *wire.SampleBatch, site, bound []int64) pair.Reason {
+	if len(site) == 0 {
+		return ""
+	}
+	s := &p.sources[i]
+	switch {
+	case slices.Max(bound) >= wire.UnknownBound: // all of them: the source of time is another for those that are known
+		if s.why != unsynchronized {
+			p.log.Warn("exo camera doesn't know the site's time, nothing is paired with it", "camera", p.cameras[i])
+		}
+		s.why = unsynchronized
+	case s.rivals.contested(b.Take, site[0], site[len(site)-1]):
+		s.why = twoCameras
+		p.warn.log1("two cameras send under one name, nothing is paired with them: give one of them another", b.Take, errors.New(p.cameras[i]))
+	default:
+		s.why = ""
+	}
+	return s.why
+}
+
+// trouble tells in one line why an exo camera isn't paired with, "" when all are.
+func (p *pairing) trouble() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, s := range p.sources {
+		switch s.why {
+		case twoCameras:
+			return fmt.Sprintf("two cameras send under the name %s: give one of them another; nothing is paired with them", p.cameras[i])
+		case unsynchronized:
+			return fmt.Sprintf("exo camera %s doesn't know the site's time: nothing is paired with it", p.cameras[i])
+		}
+	}
+	return ""
+}
+
+// roomFor waits until the joiner takes another sample of camera i.
+func (p *pairing) roomFor(ctx context.Context, i int) error {
+	for !p.join.WantsExo(i) {
+		if err := p.decide(ctx); err != nil { // see room
+			return err
+		}
+		if p.join.WantsExo(i) {
+			return nil
+		}
+		if err := p.unlocked(ctx); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -189,17 +279,30 @@ func (p *pairing) wake() {
 // have made room by itself, too.
 func (p *pairing) drain(ctx context.Context) error {
 	defer p.wake()
+	return p.decide(ctx)
+}
+
+// decide takes every decided row, and wakes those who wait if there was one: two who wait must not wake each other for ever.
+func (p *pairing) decide(ctx context.Context) error {
+	decided := false
+	defer func() {
+		if decided {
+			p.wake()
+		}
+	}()
 	for row, ok := p.join.Next(); ok; row, ok = p.join.Next() {
-		p.moved = time.Now()
+		decided, p.moved = true, time.Now()
 		o := p.deciding()
 		for i, m := range row.Matches {
 			switch {
+			case m.Exo == nil && m.Reason == pair.NoExo && p.sources[i].why != "":
+				p.reject(o, i, p.sources[i].why)
 			case m.Exo == nil:
 				p.reject(o, i, m.Reason)
-			case !o.add(i, m):
+			case !o.add(i, &row.Ego, m):
 				p.reject(o, i, releaseChanged)
 			default:
-				p.count.add(gradeCounts[m.Grade], 1)
+				p.made(i, m.Grade)
 			}
 		}
 		o.next()
@@ -210,10 +313,38 @@ func (p *pairing) drain(ctx context.Context) error {
 	return nil
 }
 
-// reject counts a pair that is not made.
+// reject counts a pair that is not made. What its batch rejects is told with the batch, so that messages don't depend on
+// what has come of the ones after it.
 func (p *pairing) reject(o *openBatch, camera int, why pair.Reason) {
-	o.take.rejected[p.names[camera][why]]++
+	o.rejected[p.names[camera][why]]++
 	p.count.add(rejectedCounts[why], 1)
+	p.sources[camera].counts.Rejected[string(why)]++
+}
+
+// made counts a pair.
+func (p *pairing) made(camera int, g pair.Grade) {
+	p.count.add(gradeCounts[g], 1)
+	switch c := p.sources[camera].counts; g {
+	case pair.Gold:
+		c.Gold++
+	case pair.Silver:
+		c.Silver++
+	case pair.Bronze:
+		c.Bronze++
+	case pair.Rejected: // is none
+	}
+}
+
+// tally returns what became of the pairs with each camera.
+func (p *pairing) tally() []*wire.PairCounts {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	list := make([]*wire.PairCounts, len(p.sources))
+	for i := range p.sources {
+		c := p.sources[i].counts
+		list[i] = &wire.PairCounts{Exo: c.Exo, Gold: c.Gold, Silver: c.Silver, Bronze: c.Bronze, Rejected: maps.Clone(c.Rejected)}
+	}
+	return list
 }
 
 var (
@@ -221,7 +352,9 @@ var (
 	rejectedCounts = map[pair.Reason]string{
 		pair.TooFar: "pairs_rejected_too_far", pair.TooWide: "pairs_rejected_bound", pair.NoExo: "pairs_rejected_no_exo",
 		releaseChanged: "pairs_rejected_release_changed", timeWentBack: "pairs_rejected_time_went_back",
+		unsynchronized: "pairs_rejected_unsynchronized", twoCameras: "pairs_rejected_two_cameras",
 	}
+	exoCounts = map[pair.Reason]string{unsynchronized: "dropped_exo_unsynchronized", twoCameras: "dropped_exo_two_cameras"}
 )
 
 // deciding returns the oldest batch with rows to decide: rows come out of the joiner in the order in which they went in.
@@ -238,8 +371,11 @@ func (p *pairing) deciding() *openBatch {
 func (p *pairing) finish(ctx context.Context) error {
 	for len(p.open) > 0 && p.open[0].done() {
 		o := p.open[0]
-		if err := p.publish(ctx, o.message(p.cameras)); err != nil {
+		if err := p.publish(ctx, o.message(p.cameras, p.maxDt)); err != nil {
 			return fmt.Errorf("publish pairs %s: %w", o.ego.ID(), err)
+		}
+		for reason, n := range o.rejected {
+			o.take.rejected[reason] += n
 		}
 		p.open = slices.Delete(p.open, 0, 1)
 		p.count.add("pair_batches", 1)
@@ -290,6 +426,7 @@ func (p *pairing) stop(ctx context.Context) error {
 }
 
 func (p *pairing) giveUp(ctx context.Context) error {
+	p.join.EndEgo()
 	for i := range p.cameras {
 		p.join.Expire(i)
 	}
