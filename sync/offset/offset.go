@@ -4,10 +4,24 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"time"
 )
 
 // ErrUnsure is wrapped by the refusal to name an offset: the streams are too short, or no peak stands out.
 var ErrUnsure = errors.New("the offset can't be told")
+
+// ErrUnrelated is wrapped, beside ErrUnsure, where two activities have nothing in common within the band.
+var ErrUnrelated = errors.New("nothing in common was found")
+
+// TooShort is the refusal of activities that last too short a time together.
+type TooShort struct{ Common, Need time.Duration }
+
+func (e *TooShort) Error() string {
+	return fmt.Sprintf("%v: %.1f s are common to both, expected at least %.1f s (four times the band, and ten seconds)", ErrUnsure, e.Common.Seconds(), e.Need.Seconds())
+}
+
+// Unwrap makes it an ErrUnsure.
+func (e *TooShort) Unwrap() error { return ErrUnsure }
 
 // Config says how offsets are estimated. The zero value of a field gives its default.
 type Config struct {
