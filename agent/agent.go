@@ -176,13 +176,18 @@ func (a *Agent) hurry(ctx, work context.Context, stop context.CancelFunc) {
 // sinceMargin is how much of the teacher's stream before its start a live rig reads.
 const sinceMargin = 10 * time.Minute
 
+// spare is how far from the rig's samples exo samples are uploaded that are nobody's partner: as far may an archive be
+// re-aligned without losing any.
+const spare = 5 * time.Second
+
 // startPairing begins to read the exo cameras' streams in the ego role.
 func (a *Agent) startPairing(ctx context.Context, group *errgroup.Group, conn *bus.Conn, out *publishing) error {
 	if a.cfg.Role != RoleEgo {
 		return nil
 	}
 	p := a.cfg.Pair
-	pairing, err := newPairing(pair.Config{Exo: p.Exo, MaxDt: p.MaxDt, Buffer: p.Buffer, Lateness: p.Lateness, Interpolate: p.Interpolate}, p.Wait, out.pairs, a.count, a.log)
+	join := pair.Config{Exo: p.Exo, MaxDt: p.MaxDt, Buffer: p.Buffer, Lateness: p.Lateness, Interpolate: p.Interpolate, Spare: spare}
+	pairing, err := newPairing(join, p.Wait, out.pairs, a.count, a.log)
 	if err != nil {
 		return err
 	}

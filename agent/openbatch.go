@@ -1,7 +1,9 @@
 package agent
 
 import (
+	"cmp"
 	"maps"
+	"slices"
 	"time"
 
 	"tandem/stream/wire"
@@ -33,13 +35,12 @@ func newOpenBatch(take *egoTake, ego *wire.SampleBatch, rows int) *openBatch {
 
 // openTrack is one exo camera's part of an ego batch. A camera may begin another take within it, which is another track.
 type openTrack struct {
-	camera       int
-	origin       *wire.SampleBatch // of the first match
-	seq, raw, at []int64
-	within       []int64 // bounds of the samples
-	features     []byte
+	camera  int
+	origin  *wire.SampleBatch // of the first match
+	samples []pair.Sample     // partners and spare ones, in the order in which they came
+	place   map[int64]int32   // in samples, by sequence number
 
-	index  []int32
+	index  []int32 // in samples
 	dt     []int64
 	bound  []int64
 	grade  []wire.Grade
@@ -66,14 +67,10 @@ func (o *openBatch) add(camera int, ego *pair.Sample, m pair.Match) bool {
 		}
 	}
 	other := int32(-1)
-	if m.Other != nil && m.Other.Seq < m.Exo.Seq {
+	if m.Other != nil {
 		other = t.sample(m.Other)
 	}
-	index := t.sample(m.Exo)
-	if m.Other != nil && m.Other.Seq > m.Exo.Seq {
-		other = t.sample(m.Other)
-	}
-	t.index = append(t.index, index)
+	t.index = append(t.index, t.sample(m.Exo))
 	t.other = append(t.other, other)
 	t.weight = append(t.weight, float32(m.Weight))
 	t.mixed = t.mixed || other >= 0
@@ -88,20 +85,36 @@ func (t *openTrack) holds(b *wire.SampleBatch) bool {
 	return t.origin.Release == b.Release && t.origin.Extractor == b.Extractor && t.origin.Dim == b.Dim
 }
 
-// sample returns the index of a sample in the track, which it is added to unless it is there. Rows are decided in the order
-// of time, so it is one of the newest or the next.
+// sample returns the index of a sample in the track, which it is added to unless it is there.
 func (t *openTrack) sample(s *pair.Sample) int32 {
-	for i := len(t.seq) - 1; i >= 0 && t.seq[i] >= s.Seq; i-- {
-		if t.seq[i] == s.Seq {
-			return int32(i)
-		}
+	i, there := t.place[s.Seq]
+	if !there {
+		i = int32(len(t.samples))
+		t.place[s.Seq] = i
+		t.samples = append(t.samples, *s)
 	}
-	t.seq = append(t.seq, s.Seq)
-	t.raw = append(t.raw, s.Raw)
-	t.at = append(t.at, s.Time)
-	t.within = append(t.within, s.Bound)
-	t.features = append(t.features, s.Features...)
-	return int32(len(t.seq) - 1)
+	return i
+}
+
+// spareBytes bounds what the samples of a batch take once spare ones are among them.
+const spareBytes = wire.MaxMessage / 4
+
+// spare keeps an exo sample that is nobody's partner, and reports whether there was room for it: with another offset it would
+// be one.
+func (o *openBatch) spare(camera int, s *pair.Sample) bool {
+	origin, _ := s.Origin.(*wire.SampleBatch)
+	size := len(s.Features)
+	for _, t := range o.tracks {
+		size += len(t.samples) * int(t.origin.Dim) * wire.F16Size
+	}
+	if size > spareBytes {
+		return false
+	}
+	t := o.track(camera, origin)
+	if t.holds(origin) {
+		t.sample(s)
+	}
+	return t.holds(origin)
 }
 
 // track returns the camera's track of the exo take that a batch belongs to.
@@ -113,10 +126,8 @@ func (o *openBatch) track(camera int, origin *wire.SampleBatch) *openTrack {
 	}
 	n := o.rows
 	t := &openTrack{
-		camera: camera, origin: origin,
-		seq: make([]int64, 0, n), raw: make([]int64, 0, n), at: make([]int64, 0, n),
+		camera: camera, origin: origin, samples: make([]pair.Sample, 0, n), place: make(map[int64]int32, n),
 		index: make([]int32, 0, n), dt: make([]int64, 0, n), bound: make([]int64, 0, n), grade: make([]wire.Grade, 0, n),
-		features: make([]byte, 0, n*int(origin.Dim)*wire.F16Size),
 	}
 	o.tracks = append(o.tracks, t)
 	t.pad(o.decided)
@@ -166,19 +177,46 @@ func (o *openBatch) message(cameras []string, maxDt time.Duration) *wire.PairBat
 		b.Rejected[reason] += n
 	}
 	for _, t := range o.tracks {
-		x := &wire.ExoTrack{
-			Device: cameras[t.camera], Take: t.origin.Take, Release: t.origin.Release, Extractor: t.origin.Extractor,
-			RateHz: t.origin.RateHz, StampKind: t.origin.StampKind, ClockSource: t.origin.ClockSource,
-			Dim: t.origin.Dim, Seq: wire.AppendDeltas(nil, t.seq), RawNs: wire.AppendDeltas(nil, t.raw),
-			SiteNs: wire.AppendDeltas(nil, t.at), Features: t.features,
-			Index: t.index, DtNs: t.dt, BoundNs: t.bound, Grade: t.grade, SampleBoundNs: wire.AppendDeltas(nil, t.within),
-		}
-		if t.mixed {
-			x.Other, x.Weight = t.other, t.weight
-		}
-		b.Exo = append(b.Exo, x)
+		b.Exo = append(b.Exo, t.message(cameras[t.camera]))
 	}
 	return b
+}
+
+// message makes the camera's part of the message: samples in the order of their numbers.
+func (t *openTrack) message(camera string) *wire.ExoTrack {
+	order := make([]int32, len(t.samples))
+	for i := range order {
+		order[i] = int32(i)
+	}
+	slices.SortFunc(order, func(a, b int32) int { return cmp.Compare(t.samples[a].Seq, t.samples[b].Seq) })
+	n := len(order)
+	seq, raw, at, within := make([]int64, n), make([]int64, n), make([]int64, n), make([]int64, n)
+	features := make([]byte, 0, n*int(t.origin.Dim)*wire.F16Size)
+	sorted := make([]int32, n)
+	for to, from := range order {
+		s := &t.samples[from]
+		seq[to], raw[to], at[to], within[to] = s.Seq, s.Raw, s.Time, s.Bound
+		features = append(features, s.Features...)
+		sorted[from] = int32(to)
+	}
+	for _, list := range [][]int32{t.index, t.other} {
+		for i, from := range list {
+			if from >= 0 {
+				list[i] = sorted[from]
+			}
+		}
+	}
+	x := &wire.ExoTrack{
+		Device: camera, Take: t.origin.Take, Release: t.origin.Release, Extractor: t.origin.Extractor,
+		RateHz: t.origin.RateHz, StampKind: t.origin.StampKind, ClockSource: t.origin.ClockSource,
+		Dim: t.origin.Dim, Seq: wire.AppendDeltas(nil, seq), RawNs: wire.AppendDeltas(nil, raw),
+		SiteNs: wire.AppendDeltas(nil, at), SampleBoundNs: wire.AppendDeltas(nil, within), Features: features,
+		Index: t.index, DtNs: t.dt, BoundNs: t.bound, Grade: t.grade,
+	}
+	if t.mixed {
+		x.Other, x.Weight = t.other, t.weight
+	}
+	return x
 }
 
 var grades = map[pair.Grade]wire.Grade{

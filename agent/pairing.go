@@ -293,6 +293,13 @@ func (p *pairing) decide(ctx context.Context) error {
 	for row, ok := p.join.Next(); ok; row, ok = p.join.Next() {
 		decided, p.moved = true, time.Now()
 		o := p.deciding()
+		for i, list := range row.Spare {
+			for k := range list {
+				if !o.spare(i, &list[k]) {
+					p.count.drop("exo_spare", 1)
+				}
+			}
+		}
 		for i, m := range row.Matches {
 			switch {
 			case m.Exo == nil && m.Reason == pair.NoExo && p.sources[i].why != "":
