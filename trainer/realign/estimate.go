@@ -1,9 +1,31 @@
 package realign
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"tandem/stream/wire"
+	"tandem/sync/offset"
 )
+
+// scales are the half-widths of the windows of the novelty curves that are compared, in samples.
+var scales = []int{1, 2, 4}
+
+// search says how curves of samples that come so often are compared. Steps of work last for seconds. No peak is more exact
+// than half a sample: something that happens between two samples is seen by the next one.
+func search(rateHz float64) offset.Search {
+	return offset.Search{
+		Band: 5 * time.Second, Smooth: 70 * time.Millisecond, Drop: 3 * time.Second, Floor: time.Duration(1e9 / rateHz / 6),
+	}
+}
+
+// sureDrift is how many standard errors a drift has to have. It is looked for in every take, so a few by chance are large.
+const sureDrift = 4
 
 // estimated is an offset that was told from what the cameras show.
 type estimated struct {
@@ -11,6 +33,127 @@ type estimated struct {
 	confidence float64
 }
 
-func (t *take) estimate(context.Context, *camera) (estimated, error) {
-	return estimated{}, errors.New("not yet")
+// estimate tells by how much a camera is late from the features of its samples and the rig's. An error says why it can't.
+func (t *take) estimate(ctx context.Context, c *camera) (estimated, error) {
+	ego, exo, err := t.films(ctx, c)
+	if err != nil {
+		return estimated{}, err
+	}
+	one, err := ego.activity()
+	if err != nil {
+		return estimated{}, fmt.Errorf("the rig: %w", err)
+	}
+	other, err := exo.activity()
+	if err != nil {
+		return estimated{}, err
+	}
+	m, err := offset.Compare(one, other, search(min(ego.head.rateHz, exo.head.rateHz)))
+	e := estimated{Offset: Offset{Camera: c.name, OffsetMS: round(m.Offset * 1e3), ErrorMS: round(m.Bound() * 1e3)}}
+	if e.confidence = m.Confidence; math.IsInf(e.confidence, 0) || math.IsNaN(e.confidence) {
+		e.confidence = 0 // there is no next peak
+	}
+	if err != nil {
+		return e, err
+	}
+	if math.Abs(m.Drift) > sureDrift*m.DriftErr { // never for NaN
+		// What the drift is uncertain by, an offset is most at the ends.
+		e.DriftPPM = round(m.Drift * 1e6)
+		e.ErrorMS = round((m.Bound() + 3*m.DriftErr*m.Common/2) * 1e3)
+	}
+	return e, e.Validate()
+}
+
+// round rounds to thousandths: nothing is known more precisely, and it reads better.
+func round(x float64) float64 { return math.Round(x*1e3) / 1e3 }
+
+// film is what a camera showed.
+type film struct {
+	times []int64
+	rows  []float32
+	dim   int
+	head  *header
+}
+
+// films reads the features of the rig and of a camera.
+func (t *take) films(ctx context.Context, c *camera) (ego, exo *film, err error) {
+	at := map[int64][]*sample{}
+	for _, s := range c.samples {
+		at[s.at] = append(at[s.at], s)
+	}
+	ego, exo = &film{}, &film{}
+	type row struct {
+		time     int64
+		features []byte
+	}
+	var egoRows, exoRows []row
+	for _, r := range t.records {
+		if err := ctx.Err(); err != nil {
+			return nil, nil, err
+		}
+		b, err := t.file.Read(r.at)
+		if err != nil {
+			return nil, nil, err
+		}
+		if b.Ego.Len() > 0 {
+			if err := ego.of(&header{extractor: b.Ego.Extractor, dim: b.Ego.Dim, rateHz: b.Ego.RateHz}); err != nil {
+				return nil, nil, fmt.Errorf("the rig: %w", err)
+			}
+		}
+		for i, v := range r.site {
+			if r.bound[i] < wire.UnknownBound {
+				egoRows = append(egoRows, row{v, vector(b.Ego.Features, i, b.Ego.Dim)})
+			}
+		}
+		for _, s := range at[r.at] {
+			if err := exo.of(s.head); err != nil {
+				return nil, nil, err
+			}
+			exoRows = append(exoRows, row{s.site, vector(b.Exo[s.track].Features, s.row, s.head.dim)})
+		}
+	}
+	for f, rows := range map[*film][]row{ego: egoRows, exo: exoRows} {
+		slices.SortFunc(rows, func(a, b row) int { return cmp.Compare(a.time, b.time) })
+		rows = slices.CompactFunc(rows, func(a, b row) bool { return a.time == b.time })
+		for _, r := range rows {
+			f.times = append(f.times, r.time)
+			f.rows = append(f.rows, make([]float32, f.dim)...)
+			wire.F16(f.rows[len(f.rows)-f.dim:], r.features)
+		}
+	}
+	return ego, exo, nil
+}
+
+func vector(features []byte, row int, dim uint32) []byte {
+	width := int(dim) * wire.F16Size
+	return features[row*width : (row+1)*width]
+}
+
+// of says what the next samples are of: all must be of one extractor.
+func (f *film) of(h *header) error {
+	if f.head == nil {
+		f.head, f.dim = h, int(h.dim)
+	}
+	if h.extractor != f.head.extractor || h.dim != f.head.dim {
+		return errors.New("the features are of two extractors")
+	}
+	return nil
+}
+
+// activity is how much changed when.
+func (f *film) activity() (offset.Activity, error) {
+	if f.dim == 0 {
+		return offset.Activity{}, fmt.Errorf("%w: there are no features", offset.ErrUnsure)
+	}
+	a := offset.Activity{Times: slices.Clone(f.times)}
+	for i := 1; i < len(a.Times); i++ { // what changes, changes between two samples
+		a.Times[i] = f.times[i-1] + (f.times[i]-f.times[i-1])/2
+	}
+	for _, half := range scales {
+		curve, err := offset.Novelty(f.rows, f.dim, half)
+		if err != nil {
+			return a, err
+		}
+		a.Channels = append(a.Channels, curve)
+	}
+	return a, nil
 }
