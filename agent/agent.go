@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"sync/atomic"
 	"time"
@@ -118,7 +120,18 @@ func (a *Agent) run(ctx context.Context, sources <-chan Source) (err error) {
 	defer func() { err = join(err, a.pipeline.close()) }()
 	out := &publishing{cfg: &a.cfg, publisher: publisher, count: a.count, log: a.log, warn: throttle{log: a.log}}
 	a.pipeline.out = out
-	st := &status{cfg: &a.cfg, conn: conn, publisher: publisher, pipeline: a.pipeline, count: a.count, log: a.log}
+	st := &status{
+		cfg: &a.cfg, conn: conn, publisher: publisher, pipeline: a.pipeline, count: a.count, log: a.log,
+		live: func() bool { return out.live.Load() || a.cfg.live() }, instance: rand.Uint64(), started: time.Now(),
+	}
+	if host, err := os.Hostname(); err == nil {
+		st.host = wire.OneLine(host)
+	}
+	pairing, err := a.newPairing(conn, out)
+	if err != nil {
+		return err
+	}
+	st.pairing = pairing
 
 	// The helpers go on after ctx has ended, until the last take is done; then they are told to stop and waited for.
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -141,7 +154,7 @@ func (a *Agent) run(ctx context.Context, sources <-chan Source) (err error) {
 		patience: a.patience, conn: conn, out: out, status: st, pipeline: a.pipeline, log: a.log, takeDone: a.takeDone,
 		played: map[string]bool{},
 	}
-	err = a.startPairing(work, group, conn, out)
+	err = a.startPairing(work, group, conn, pairing)
 	if err == nil {
 		err = a.startModels(ctx, work, group, conn, st)
 	}
@@ -180,19 +193,28 @@ const sinceMargin = 10 * time.Minute
 // re-aligned without losing any.
 const spare = 5 * time.Second
 
-// startPairing begins to read the exo cameras' streams in the ego role.
-func (a *Agent) startPairing(ctx context.Context, group *errgroup.Group, conn *bus.Conn, out *publishing) error {
+// newPairing makes the pairing of the ego role; nil in the other.
+func (a *Agent) newPairing(conn *bus.Conn, out *publishing) (*pairing, error) {
 	if a.cfg.Role != RoleEgo {
-		return nil
+		return nil, nil //nolint:nilnil // there is none
 	}
 	p := a.cfg.Pair
 	join := pair.Config{Exo: p.Exo, MaxDt: p.MaxDt, Buffer: p.Buffer, Lateness: p.Lateness, Interpolate: p.Interpolate, Spare: spare}
 	pairing, err := newPairing(join, p.Wait, out.pairs, a.count, a.log)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	pairing.online = func() bool { return conn.Stats().Connected }
 	out.pairing = pairing
+	return pairing, nil
+}
+
+// startPairing begins to read the exo cameras' streams in the ego role.
+func (a *Agent) startPairing(ctx context.Context, group *errgroup.Group, conn *bus.Conn, pairing *pairing) error {
+	if pairing == nil {
+		return nil
+	}
+	p := a.cfg.Pair
 	group.Go(func() error { return pairing.run(ctx) })
 	// What has been read and not paired is in memory only, so each run reads anew: recordings all that the hub keeps, since
 	// their cameras may have played them before; a live camera what is of now.

@@ -47,8 +47,10 @@ type pairing struct {
 	take    *egoTake     // the newest
 	live    bool
 	moved   time.Time // when a row was last decided, or began to wait
-	sources []exoSource
 	warn    throttle
+
+	told    sync.Mutex // guards what of sources others ask: mu may be held as long as the hub is away
+	sources []exoSource
 }
 
 // exoSource is what is known of one exo camera.
@@ -205,6 +207,8 @@ func (p *pairing) refuses(i int, b *wire.SampleBatch, site, bound []int64) pair.
 		return ""
 	}
 	s := &p.sources[i]
+	p.told.Lock()
+	defer p.told.Unlock()
 	switch {
 	case slices.Max(bound) >= wire.UnknownBound: // all of them: the source of time is another for those that are known
 		if s.why != unsynchronized {
@@ -222,8 +226,8 @@ func (p *pairing) refuses(i int, b *wire.SampleBatch, site, bound []int64) pair.
 
 // trouble tells in one line why an exo camera isn't paired with, "" when all are.
 func (p *pairing) trouble() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.told.Lock()
+	defer p.told.Unlock()
 	for i, s := range p.sources {
 		switch s.why {
 		case twoCameras:
@@ -325,12 +329,16 @@ func (p *pairing) decide(ctx context.Context) error {
 func (p *pairing) reject(o *openBatch, camera int, why pair.Reason) {
 	o.rejected[p.names[camera][why]]++
 	p.count.add(rejectedCounts[why], 1)
+	p.told.Lock()
+	defer p.told.Unlock()
 	p.sources[camera].counts.Rejected[string(why)]++
 }
 
 // made counts a pair.
 func (p *pairing) made(camera int, g pair.Grade) {
 	p.count.add(gradeCounts[g], 1)
+	p.told.Lock()
+	defer p.told.Unlock()
 	switch c := p.sources[camera].counts; g {
 	case pair.Gold:
 		c.Gold++
@@ -344,8 +352,8 @@ func (p *pairing) made(camera int, g pair.Grade) {
 
 // tally returns what became of the pairs with each camera.
 func (p *pairing) tally() []*wire.PairCounts {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.told.Lock()
+	defer p.told.Unlock()
 	list := make([]*wire.PairCounts, len(p.sources))
 	for i := range p.sources {
 		c := p.sources[i].counts

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"sync"
@@ -9,6 +10,7 @@ import (
 	"tandem/runtime/ort"
 	"tandem/stream/bus"
 	"tandem/stream/wire"
+	"tandem/sync/clock"
 )
 
 // status gathers what a device says of itself and publishes it.
@@ -17,8 +19,14 @@ type status struct {
 	conn      *bus.Conn
 	publisher *bus.Publisher
 	pipeline  *pipeline
+	pairing   *pairing    // nil in the exo role
+	live      func() bool // whether a live camera plays, or is configured
 	count     *counters
 	log       *slog.Logger
+
+	instance uint64    // a random number of this agent
+	started  time.Time // of this agent
+	host     string
 
 	mu       sync.Mutex
 	assigned string
@@ -26,6 +34,7 @@ type status struct {
 	failed   string // why the last take failed, "" when it didn't
 	take     string // that plays
 	stopping bool
+	namesake string // who else runs under this name, "" for nobody
 }
 
 func (s *status) set(change func()) {
@@ -53,7 +62,11 @@ func (s *status) took(err error) {
 func (s *status) run(ctx context.Context) error {
 	tick := time.NewTicker(s.cfg.StatusEvery)
 	defer tick.Stop()
+	others := namesakes{status: s}
 	for {
+		if err := others.look(ctx); err != nil {
+			return err
+		}
 		s.publish()
 		select {
 		case <-tick.C:
@@ -83,6 +96,10 @@ func (s *status) message() *wire.Status {
 	m := &wire.Status{
 		Device: s.cfg.Device, Role: s.cfg.Role, SiteNs: time.Now().UnixNano(), ReleaseAssigned: s.assigned,
 		Counters: s.count.snapshot(), Versions: map[string]string{"onnxruntime": ort.Version()},
+		Host: s.host, Instance: s.instance, StartedNs: s.started.UnixNano(), EveryNs: int64(s.cfg.StatusEvery),
+	}
+	if now := s.siteTime(m); now != 0 {
+		m.SiteNs = now
 	}
 	if now := s.pipeline.running.Load(); now != nil {
 		m.ReleaseRunning = now.bundle.Release
@@ -95,12 +112,66 @@ func (s *status) message() *wire.Status {
 		m.Counters["dropped_"+reason] += n
 	}
 	m.Gauges = map[string]float64{"backlog": float64(p.Backlog), "backlog_bytes": float64(p.BacklogBytes)}
-	m.Error = wire.OneLine(s.update)
-	if m.Error == "" {
-		m.Error = wire.OneLine(s.failed)
+	trouble := ""
+	if s.pairing != nil {
+		m.Pairs, trouble = s.pairing.tally(), s.pairing.trouble()
 	}
+	m.Error = wire.OneLine(cmp.Or(s.namesake, s.update, s.failed, s.timeless(m), trouble))
 	m.State = s.state(m)
 	return m
+}
+
+// siteTime says in m how well the site's time is known, and returns it; 0 if it isn't known.
+func (s *status) siteTime(m *wire.Status) int64 {
+	base := s.pipeline.time.base
+	switch {
+	case base != nil:
+		st := base.status()
+		m.Clock = clockStatus(st, time.Now())
+		if st.Known {
+			return st.Time
+		}
+	case s.live():
+		m.Clock = &wire.ClockStatus{State: wire.ClockState_CLOCK_STATE_ASSUMED, BoundNs: int64(s.cfg.Camera.clockBound())}
+	default:
+		m.Clock = &wire.ClockStatus{State: wire.ClockState_CLOCK_STATE_RECORDED, BoundNs: int64(s.cfg.Camera.clockBound())}
+	}
+	return 0
+}
+
+// timeless says that nothing can be paired for lack of site time, "" when it can.
+func (s *status) timeless(m *wire.Status) string {
+	if m.Clock.State != wire.ClockState_CLOCK_STATE_UNSYNCHRONIZED || !s.live() {
+		return ""
+	}
+	return "the site's time is not known, nothing is paired: " + cmp.Or(m.Clock.Problem, "no source has answered yet")
+}
+
+// clockStatus is what a clock says of itself, as it travels.
+func clockStatus(st clock.Status, now time.Time) *wire.ClockStatus {
+	k := &wire.ClockStatus{
+		State: clockStates[st.State], Source: wire.OneLine(st.Source), OffsetNs: int64(st.SystemOffset),
+		BoundNs: sum(int64(st.Bound())), Problem: wire.OneLine(st.Problem()),
+	}
+	for _, x := range st.Sources {
+		heard := int64(-1)
+		if !x.Heard.IsZero() {
+			heard = max(int64(now.Sub(x.Heard)), 0)
+		}
+		k.Sources = append(k.Sources, &wire.TimeSource{
+			Name: wire.OneLine(x.Name), State: clockStates[x.State], OffsetNs: int64(x.Offset), BoundNs: int64(x.Bound),
+			SkewPpm: x.SkewPPM, SkewErrorPpm: x.SkewError, RoundTripNs: int64(x.RoundTrip), HeardNs: heard,
+			Steps: uint64(x.Stats.Steps), Problems: uint64(x.Problems), Problem: wire.OneLine(x.Problem),
+		})
+	}
+	return k
+}
+
+var clockStates = map[clock.State]wire.ClockState{
+	clock.Unsynchronized: wire.ClockState_CLOCK_STATE_UNSYNCHRONIZED,
+	clock.Converging:     wire.ClockState_CLOCK_STATE_CONVERGING,
+	clock.Holdover:       wire.ClockState_CLOCK_STATE_HOLDOVER,
+	clock.Locked:         wire.ClockState_CLOCK_STATE_LOCKED,
 }
 
 func (s *status) state(m *wire.Status) wire.DeviceState {

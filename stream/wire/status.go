@@ -16,21 +16,21 @@ func (s *Status) checkTime(c *checker) {
 		c.token(field+"exo", p.GetExo())
 		names(c, field+"rejected", p.GetRejected())
 	}
-	c.text("host", s.GetHost(), MaxLabel)
+	c.text("host", s.GetHost(), MaxText)
 	c.stamps("started_ns", []int64{s.GetStartedNs()}, false)
 	c.bound("every_ns", s.GetEveryNs())
 }
 
 func (k *ClockStatus) check(c *checker) {
 	c.enum("clock.state", int32(k.GetState()), ClockState_name)
-	c.text("clock.source", k.GetSource(), MaxLabel)
+	c.text("clock.source", k.GetSource(), MaxText)
 	c.stamps("clock.offset_ns", []int64{k.GetOffsetNs()}, false)
 	c.bound("clock.bound_ns", k.GetBoundNs())
 	c.text("clock.problem", k.GetProblem(), MaxText)
 	c.count("clock.sources", len(k.GetSources()), 0, MaxExo)
 	for i, s := range k.GetSources() {
 		field := fmt.Sprintf("clock.sources[%d].", i)
-		c.text(field+"name", s.GetName(), MaxLabel)
+		c.text(field+"name", s.GetName(), MaxText)
 		c.enum(field+"state", int32(s.GetState()), ClockState_name)
 		c.stamps(field+"offset_ns", []int64{s.GetOffsetNs()}, false)
 		c.bound(field+"bound_ns", s.GetBoundNs())
