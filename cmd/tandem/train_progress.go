@@ -76,7 +76,11 @@ func (c *comparisonProgress) remaining() string {
 	case c.last.Left < 0:
 		return "time left not known yet"
 	}
-	return "about " + roughly(max(0, c.last.Left-now.Sub(c.at))) + " left"
+	left := c.last.Left - now.Sub(c.at)
+	if left <= 0 {
+		return "it takes longer than what was done before" // so nothing tells how long
+	}
+	return "about " + roughly(left) + " left"
 }
 
 // wait ends the bar, which stays as it is.

@@ -23,6 +23,7 @@ func TestAComparisonSpeaksNowAndThen(t *testing.T) {
 		{40 * time.Second, compare.Progress{Done: 2, Total: 5, Now: "c, epoch 4", Left: 51 * time.Minute}},
 		{61 * time.Second, compare.Progress{Done: 3, Total: 5, Note: "c", Left: 49 * time.Minute}},
 		{2 * time.Hour, compare.Progress{Done: 4, Total: 5, Note: "d", Left: 40 * time.Second}},
+		{70 * time.Second, compare.Progress{Done: 4, Total: 5, Now: "e, epoch 1", Left: 40 * time.Second}}, // past the estimate
 		{9 * time.Second, compare.Progress{Done: 5, Total: 5, Note: "e"}},
 	} {
 		now = now.Add(s.after)
@@ -33,7 +34,8 @@ func TestAComparisonSpeaksNowAndThen(t *testing.T) {
 compare: 2 of 5, about 50 min left (c, epoch 4)
 compare: 3 of 5, about 49 min left (c)
 compare: 4 of 5, about 40 s left (d)
-compare: 5 of 5, done in 2 h 03 min (e)
+compare: 4 of 5, it takes longer than what was done before (e, epoch 1)
+compare: 5 of 5, done in 2 h 04 min (e)
 `
 	if out.String() != want {
 		t.Errorf("got\n%swant\n%s", out.String(), want)
