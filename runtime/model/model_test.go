@@ -295,10 +295,10 @@ func TestWriteRefusesAManifestThatDoesNotFit(t *testing.T) {
 		change func(*bundle.Manifest)
 		want   string
 	}{
-		"label count":   {func(m *bundle.Manifest) { m.Labels = m.Labels[:3] }, "shape [1 1 4], got a tensor of [1 1 3]"},
+		"label count":   {func(m *bundle.Manifest) { m.Labels = m.Labels[:3] }, `"logits_lag0" scores 4 classes, the manifest has 3 labels`},
 		"dim":           {func(m *bundle.Manifest) { m.Extractor.Dim = 3 }, `"features"`},
-		"input name":    {func(m *bundle.Manifest) { m.Extractor.Input.Name = "x" }, `one input "x"`},
-		"output name":   {func(m *bundle.Manifest) { m.Segmenter.Heads[0].Output = "y" }, `"logits_lag0" that the manifest does not name`},
+		"input name":    {func(m *bundle.Manifest) { m.Extractor.Input.Name = "x" }, `extractor.input.name is "x", which is no input of the model; it has image float32[`},
+		"output name":   {func(m *bundle.Manifest) { m.Segmenter.Heads[0].Output = "y" }, `segmenter.heads[0].output is "y", which is no output of the model; it has logits_lag0`},
 		"state missing": {func(m *bundle.Manifest) { m.Segmenter.States = m.Segmenter.States[1:] }, "does not name"},
 		"state size":    {func(m *bundle.Manifest) { m.Segmenter.States[0].Channels++ }, "shape"},
 		"image size":    {func(m *bundle.Manifest) { m.Extractor.Input.Width = 31 }, "shape"},

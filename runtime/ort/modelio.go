@@ -2,10 +2,26 @@ package ort
 
 import (
 	"errors"
+	"fmt"
 
 	onnx "github.com/yalue/onnxruntime_go"
 	"google.golang.org/protobuf/encoding/protowire"
 )
+
+// Describe returns the inputs and outputs of a serialised model without opening it, so that it can be told from what it should be
+// before any hardware is asked. Errors wrap ErrModel, or ErrLibrary where there is none to ask.
+func Describe(model []byte) (in, out []Info, err error) {
+	if err := Init(""); err != nil {
+		return nil, nil, err
+	}
+	if len(model) == 0 {
+		return nil, nil, fmt.Errorf("%w: it is empty (0 bytes)", ErrModel)
+	}
+	if in, out, err = describe(model); err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrModel, err)
+	}
+	return in, out, nil
+}
 
 // describe returns a model's inputs and outputs. The library tells them only by way of a session of its own, which costs
 // more than the one that is wanted, so they are read from the model; where that says too little, the library is asked.

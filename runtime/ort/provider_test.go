@@ -99,3 +99,45 @@ func TestABadModelIsNotTheProvidersFault(t *testing.T) {
 		t.Errorf("got %v, want ErrModel alone", err)
 	}
 }
+
+func TestOptionNames(t *testing.T) {
+	for _, p := range Providers() {
+		names := OptionNames(p)
+		if !slices.IsSorted(names) || len(slices.Compact(slices.Clone(names))) != len(names) {
+			t.Errorf("%s: its options are not sorted, or one is there twice: %v", p, names)
+		}
+		if p != CPU && len(names) == 0 {
+			t.Errorf("%s has no options", p)
+		}
+		for _, n := range names {
+			if err := CheckOptions(p, map[string]string{n: "1"}); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	for _, c := range []struct{ provider, option, want string }{
+		{CUDA, "trt_fp16_enable", `"cuda": takes no option "trt_fp16_enable", expected one of arena_extend_strategy`},
+		{TensorRT, "trt_fp16", `"tensorrt": takes no option "trt_fp16"`},
+	} {
+		_, err := Open(squares(), Options{
+			Providers: []string{c.provider, CPU}, ProviderOptions: map[string]map[string]string{c.provider: {c.option: "1"}},
+		})
+		if !errors.Is(err, ErrProvider) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("got %v, want ErrProvider with %q", err, c.want)
+		}
+	}
+}
+
+func TestAvailable(t *testing.T) {
+	if err := Available(CPU, nil); err != nil {
+		t.Error(err)
+	}
+	if err := Available("gpu", nil); !errors.Is(err, ErrProvider) {
+		t.Errorf("an unknown provider: %v", err)
+	}
+	for _, p := range absent(t) {
+		if err := Available(p, nil); !errors.Is(err, ErrProvider) || !strings.Contains(err.Error(), p) {
+			t.Errorf("%s, which is absent: %v", p, err)
+		}
+	}
+}

@@ -32,7 +32,7 @@ type Options struct {
 	// Providers are execution providers in order of preference; empty means ["cpu"]. A name that is none of Providers()
 	// is an error in any place, since it is a mistake of the configuration and not of the machine.
 	Providers []string
-	// ProviderOptions are passed to the provider of that name as they are. The CPU takes none.
+	// ProviderOptions are passed to the provider of that name as they are. A name that is none of OptionNames is an error.
 	ProviderOptions map[string]map[string]string
 	// Require makes it an error when the first provider cannot be had, instead of going on to the next.
 	Require bool
@@ -105,8 +105,10 @@ func (o Options) check() error {
 			return fmt.Errorf("%w %q: unknown, expected one of %s", ErrProvider, p, strings.Join(Providers(), ", "))
 		}
 	}
-	if cpu := o.ProviderOptions[CPU]; len(cpu) > 0 {
-		return fmt.Errorf("%w %q: takes no options, got %s", ErrProvider, CPU, strings.Join(slices.Sorted(maps.Keys(cpu)), ", "))
+	for _, p := range slices.Sorted(maps.Keys(o.ProviderOptions)) {
+		if err := CheckOptions(p, o.ProviderOptions[p]); err != nil {
+			return err
+		}
 	}
 	return nil
 }
