@@ -177,6 +177,9 @@ func standardize(v []float64) {
 // by 1/√(λ + shrink) for an eigenvalue λ of the channels' correlation.
 func whiten(v [][]float64, shrink float64) [][]float64 {
 	d, n := len(v), len(v[0])
+	if d == 1 {
+		return v // an eigenvector's sign is arbitrary, and one channel's is not
+	}
 	sym := mat.NewSymDense(d, nil)
 	for i := range d {
 		for j := i; j < d; j++ {

@@ -28,8 +28,13 @@ func newAgreement(reach int) *agreement {
 }
 
 // add adds Σ r² over the pairs of channels of a and of b. At each lag it takes the instants that both have, cut into
-// blocks; less than half of what they have at best is no agreement.
+// blocks; less than half of what they have at best is no agreement. Between mixtures of channels the sign of r means nothing;
+// of one channel each, r < 0 counts against the lag.
 func (g *agreement) add(a, b signal) {
+	square := square
+	if len(a.v) == 1 && len(b.v) == 1 {
+		square = func(x float64) float64 { return x * math.Abs(x) }
+	}
 	least := (min(a.end(), b.end()) - max(a.first, b.first)) / 2
 	for i := range g.all {
 		lag := i - g.reach

@@ -64,6 +64,30 @@ type Result struct {
 	// Band is the largest lag that was looked at, and Curve[Band+k] the correlation at lag k.
 	Band  int
 	Curve []float64
+
+	peak int // of Curve
+}
+
+// find reads peak, correlation and confidence from the curve.
+func (r *Result) find(exclude int) {
+	r.peak = 0
+	for i, v := range r.Curve {
+		if v > r.Curve[r.peak] {
+			r.peak = i
+		}
+	}
+	r.Correlation = r.Curve[r.peak]
+	r.Frames = float64(r.peak-r.Band) + vertex(r.Curve, r.peak)
+	next := 0.0
+	for i, v := range r.Curve {
+		if (i < r.peak-exclude || i > r.peak+exclude) && v > next {
+			next = v
+		}
+	}
+	r.Confidence = math.Inf(1)
+	if next > 0 {
+		r.Confidence = r.Correlation / next
+	}
 }
 
 // Estimate finds by how many frames the curve other is behind the curve one. Both are novelty curves over the same
@@ -90,24 +114,8 @@ func Estimate(one, other []float64, cfg Config) (Result, error) {
 	for k := -cfg.Band; k <= cfg.Band; k++ {
 		r.Curve[k+cfg.Band] = correlation(one, other, k)
 	}
-	peak := 0
-	for i, v := range r.Curve {
-		if v > r.Curve[peak] {
-			peak = i
-		}
-	}
-	r.Correlation = r.Curve[peak]
-	r.Frames = float64(peak-cfg.Band) + vertex(r.Curve, peak)
-	next := 0.0
-	for i, v := range r.Curve {
-		if (i < peak-cfg.Exclude || i > peak+cfg.Exclude) && v > next {
-			next = v
-		}
-	}
-	r.Confidence = math.Inf(1)
-	if next > 0 {
-		r.Confidence = r.Correlation / next
-	}
+	r.find(cfg.Exclude)
+	peak := r.peak
 	switch {
 	case !(r.Correlation >= cfg.Floor):
 		return r, fmt.Errorf("%w: the highest correlation is %.2f, expected at least %.2f", ErrUnsure, r.Correlation, cfg.Floor)
