@@ -92,10 +92,12 @@ func (im Image) Depth() int {
 // Segmenter says how features become class scores.
 type Segmenter struct {
 	File
-	Mode   string   `json:"mode"`  // "causal": one frame a run, with state
-	Input  string   `json:"input"` // name of the input, [1, 1, Dim] float32
-	Heads  []Head   `json:"heads"` // outputs, [1, 1, classes] float32 logits, by rising lag
-	States []State  `json:"states"`
+	Mode  string `json:"mode"`  // Causal or Window
+	Input string `json:"input"` // name of the input, [1, 1, Dim] float32, or [1, T, Dim] with any T in windows
+	// Heads are the outputs, [1, 1, classes] float32 logits, by rising lag. In windows it is one, [1, T, classes], of lag 0.
+	Heads  []Head   `json:"heads"`
+	States []State  `json:"states"`           // none in windows
+	Window *Windows `json:"window,omitempty"` // in mode Window
 	Decode Decoding `json:"decode"`
 }
 
@@ -115,13 +117,6 @@ type State struct {
 	Dilation int    `json:"dilation"` // frames
 	Taps     int    `json:"taps"`
 	Channels int    `json:"channels"`
-}
-
-// Decoding turns scores into segments.
-type Decoding struct {
-	// MinFrames is the label hold: a label change is believed when it has lasted this many frames, and then dated back
-	// to where it began. 1 believes at once.
-	MinFrames int `json:"min_frames"`
 }
 
 // Dir is a bundle on disk whose files have been checked against their digests.
@@ -233,7 +228,7 @@ func (m *Manifest) Validate() error {
 	if err := m.Extractor.Validate(); err != nil {
 		return err
 	}
-	return m.Segmenter.validate()
+	return m.Segmenter.validate(len(m.Labels))
 }
 
 // bad is the error of a field.
@@ -279,18 +274,27 @@ func (e *Extractor) Validate() error {
 	return nil
 }
 
-func (s *Segmenter) validate() error {
+func (s *Segmenter) validate(classes int) error {
 	switch {
-	case s.Mode != "causal":
-		return bad("segmenter.mode", fmt.Sprintf("%q", s.Mode), "causal")
+	case s.Mode != Causal && s.Mode != Window:
+		return bad("segmenter.mode", fmt.Sprintf("%q", s.Mode), Causal+" or "+Window)
+	case s.Mode == Window && s.Window == nil:
+		return bad("segmenter.window", "missing", "the size of windows, in mode "+Window)
+	case s.Mode == Causal && s.Window != nil:
+		return bad("segmenter.window", "there", "nothing in mode "+Causal)
+	case s.Mode == Window && (len(s.Heads) != 1 || s.Heads[0].Lag != 0 || len(s.States) > 0):
+		return bad("segmenter.heads", fmt.Sprintf("a list of %d with %d states", len(s.Heads), len(s.States)), "one of lag 0 without states, in mode "+Window)
 	case s.Input == "":
 		return bad("segmenter.input", `""`, "the name of the model's input")
 	case len(s.Heads) == 0 || len(s.Heads) > 16:
 		return bad("segmenter.heads", fmt.Sprintf("a list of %d", len(s.Heads)), "1 to 16 outputs")
 	case len(s.States) > 256:
 		return bad("segmenter.states", fmt.Sprintf("a list of %d", len(s.States)), "at most 256")
-	case s.Decode.MinFrames < 1 || s.Decode.MinFrames > 10000:
-		return bad("segmenter.decode.min_frames", s.Decode.MinFrames, "1 to 10000")
+	}
+	if s.Window != nil {
+		if err := s.Window.validate(); err != nil {
+			return err
+		}
 	}
 	for i, h := range s.Heads {
 		if h.Output == "" {
@@ -310,7 +314,7 @@ func (s *Segmenter) validate() error {
 			return bad(at, st, "dilation, taps and channels above 0 and a ring of at most 1 GiB")
 		}
 	}
-	return nil
+	return s.Decode.Check(classes, s.JudgeLag())
 }
 
 func (m *Manifest) files() []File {

@@ -1,6 +1,3 @@
-// Package segment turns a stream of features into segments: a causal network with ring-buffer state gives class scores
-// for every frame at constant cost, and a decoder gives two streams of segments, the provisional one at once and the
-// committed one after a fixed lag, which is never revised.
 package segment
 
 import (
@@ -13,17 +10,19 @@ import (
 	"tandem/runtime/ort"
 )
 
-// ErrNotFinite is returned when the network's scores hold NaN or infinity.
-var ErrNotFinite = errors.New("scores are not finite")
-
-// network runs the bundle's segmenter frame by frame.
-type network struct {
+// causal runs a causal network frame by frame.
+type causal struct {
 	session  *ort.Session
 	tensors  []ort.Tensor
 	bind     *ort.Binding
 	features []float32   // input, the frame's features
-	probs    [][]float32 // per head: logits after a run, probabilities after normalise
+	logits   [][]float32 // outputs, per head
+	probs    [][]float32 // per head, of the last run that went well
 	states   []*ring
+
+	lag    int64     // of the last head
+	first  []float32 // ring of the first head's probabilities of the last lag frames
+	frames int64     // since the start
 }
 
 // ring is the history of one causal convolution: the last taps*dilation rows.
@@ -57,9 +56,10 @@ func (r *ring) reset() {
 	r.next = 0
 }
 
-// openNetwork opens the segmenter model and checks that it is what the manifest says.
-func openNetwork(b *bundle.Dir, opts ort.Options) (_ *network, err error) {
-	n := &network{features: make([]float32, b.Extractor.Dim)}
+// openCausal opens the segmenter model and checks that it is what the manifest says.
+func openCausal(b *bundle.Dir, opts ort.Options) (_ *causal, err error) {
+	n := &causal{features: make([]float32, b.Extractor.Dim), lag: int64(b.Segmenter.JudgeLag())}
+	n.first = make([]float32, n.lag*int64(len(b.Labels)))
 	defer func() {
 		if err != nil {
 			_ = n.close() // the first error is the one to act on
@@ -89,7 +89,7 @@ func openNetwork(b *bundle.Dir, opts ort.Options) (_ *network, err error) {
 	add(in, seg.Input, []int{1, 1, b.Extractor.Dim}, n.features)
 	for _, h := range seg.Heads {
 		p := make([]float32, len(b.Labels))
-		n.probs = append(n.probs, p)
+		n.logits, n.probs = append(n.logits, p), append(n.probs, make([]float32, len(b.Labels)))
 		add(out, h.Output, []int{1, 1, len(b.Labels)}, p)
 	}
 	for _, s := range seg.States {
@@ -134,18 +134,28 @@ func order(what string, model []ort.Info, have map[string]ort.Tensor) ([]ort.Ten
 	return list, nil
 }
 
-// run feeds the frame in n.features and leaves each head's class probabilities in n.probs.
-func (n *network) run() error {
+func (n *causal) input() []float32 { return n.features }
+
+// run feeds the frame in n.features. On an error nothing has changed.
+func (n *causal) run() error {
 	for _, r := range n.states {
 		r.load()
 	}
 	if err := n.bind.Run(); err != nil {
 		return err
 	}
-	for _, p := range n.probs {
+	for _, p := range n.logits {
 		if !softmax(p) {
 			return ErrNotFinite
 		}
+	}
+	for _, r := range n.states {
+		if !finite(r.out) {
+			return fmt.Errorf("%w: those that the network remembers", ErrNotFinite)
+		}
+	}
+	for i, p := range n.logits {
+		copy(n.probs[i], p)
 	}
 	for _, r := range n.states {
 		r.push()
@@ -153,14 +163,70 @@ func (n *network) run() error {
 	return nil
 }
 
-// reset forgets all history.
-func (n *network) reset() {
+func (n *causal) push() (said, error) {
+	if err := n.run(); err != nil {
+		return said{}, err
+	}
+	t := n.frames
+	n.frames++
+	if n.lag > 0 {
+		copy(n.early(t), n.probs[0])
+	}
+	return said{early: span{t, t + 1}, final: span{max(t-n.lag, 0), max(t-n.lag+1, 0)}}, nil
+}
+
+// early returns the first head's probabilities of one of the newest frames. Those of the last lag frames are kept.
+func (n *causal) early(t int64) []float32 {
+	if n.lag == 0 {
+		return n.probs[0]
+	}
+	k := int64(len(n.probs[0]))
+	at := t % n.lag * k
+	return n.first[at : at+k]
+}
+
+// final returns the last head's probabilities of the frame that it judged last, or the first head's of those that no other
+// will judge any more.
+func (n *causal) final(t int64) []float32 {
+	if t+n.lag < n.frames {
+		return n.probs[len(n.probs)-1]
+	}
+	return n.early(t)
+}
+
+func (n *causal) scores(head int) []float32 { return n.probs[head] }
+
+// flush leaves the last frames to the first head.
+func (n *causal) flush() (said, error) {
+	return said{final: span{max(n.frames-n.lag, 0), n.frames}}, nil
+}
+
+// warm takes a frame of which nothing is to be said.
+func (n *causal) warm() error {
+	_, err := n.push()
+	return err
+}
+
+func (n *causal) reset() {
 	for _, r := range n.states {
 		r.reset()
 	}
+	n.frames = 0
 }
 
-func (n *network) close() error {
+func (n *causal) depth() int64 { return n.lag + 1 }
+
+func (n *causal) memory() int {
+	rows := 0
+	for _, r := range n.states {
+		rows += r.taps * r.dilation
+	}
+	return rows
+}
+
+func (n *causal) provider() string { return n.session.Provider() }
+
+func (n *causal) close() error {
 	var errs []error
 	if n.bind != nil {
 		errs = append(errs, n.bind.Close())
@@ -186,13 +252,22 @@ func softmax(x []float32) bool {
 		x[i] = float32(e)
 		sum += e
 	}
-	if math.IsNaN(sum) || math.IsInf(float64(top), 0) {
+	if math.IsNaN(sum) || math.IsInf(sum, 0) || math.IsInf(float64(top), 0) {
 		return false
 	}
 	for i := range x {
 		x[i] = float32(float64(x[i]) / sum)
 	}
 	return true
+}
+
+// finite tells whether all values are numbers.
+func finite(x []float32) bool {
+	var sum float32
+	for _, v := range x {
+		sum += v * 0 // NaN of what is not finite
+	}
+	return sum == 0
 }
 
 // argmax returns the first class with the highest probability, and that probability.
