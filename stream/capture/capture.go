@@ -215,9 +215,12 @@ func (c *Capture) readSidecar() error {
 		return nil
 	}
 	path := c.cfg.StampsFile
+	if path != "" && c.cfg.NoStampsFile {
+		return errors.New("a stamps file is set, and that none is to be used; want one of both")
+	}
 	if path == "" {
 		path = SidecarPath(c.target.arg)
-		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) || c.cfg.NoStampsFile {
 			if c.target.kind == KindPictures && c.cfg.FPS == 0 {
 				return errNoFPS
 			}

@@ -55,6 +55,8 @@ type Config struct {
 	Start int64
 	// StampsFile is the sidecar of a recording. Empty means NAME.stamps.csv beside the recording, if there is one.
 	StampsFile string
+	// NoStampsFile leaves a sidecar that is there alone: the times are the recording's own.
+	NoStampsFile bool
 	// FPS is the frame rate of pictures, and of video without stamps of its own; from a V4L2 camera it is asked for.
 	// Other sources ignore it.
 	FPS float64

@@ -1,6 +1,7 @@
 package offset
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"sort"
@@ -66,19 +67,22 @@ type signal struct {
 
 func (s signal) end() int { return s.first + len(s.v[0]) }
 
-// prepare brings an activity onto the grid: resampled by its own times, band-passed, its outliers drawn in, without what
-// the nuisance explains, whitened. stretch is by how much the activity's clock runs fast about the instant pivot.
-func (s Search) prepare(a Activity, g grid, pivot int64, stretch float64) (signal, error) {
+// clean brings an activity onto the grid, from place first on: resampled by its own times, band-passed, its outliers drawn
+// in, without what the nuisance explains. stretch is by how much the activity's clock runs fast about the instant pivot.
+func (s Search) clean(a Activity, g grid, pivot int64, stretch float64) (first int, v [][]float64, err error) {
 	places := make([]float64, len(a.Times))
 	for i, t := range a.Times {
 		places[i] = g.at(t) - stretch*float64(t-pivot)/g.step
 	}
-	first := int(math.Ceil(places[0]))
+	first = int(math.Ceil(places[0]))
 	n := int(math.Floor(places[len(places)-1])) - first + 1
 	if n < 2 {
-		return signal{}, fmt.Errorf("it lasts less than two steps of %.0f ms", g.step/1e6)
+		return 0, nil, fmt.Errorf("it lasts less than two steps of %.0f ms", g.step/1e6)
 	}
-	clean := func(list [][]float64) [][]float64 {
+	if n > maxSteps {
+		return 0, nil, fmt.Errorf("it lasts %.0f h; are its times right?", float64(n)*g.step/3.6e12)
+	}
+	plain := func(list [][]float64) [][]float64 {
 		out := make([][]float64, len(list))
 		for c, v := range list {
 			x := s.bandpass(resample(places, v, first, n))
@@ -93,16 +97,49 @@ func (s Search) prepare(a Activity, g grid, pivot int64, stretch float64) (signa
 		}
 		return out
 	}
-	v := clean(a.Channels)
+	v = plain(a.Channels)
 	if len(a.Nuisance) > 0 {
-		project(v, whiten(clean(a.Nuisance), 1e-3))
+		project(v, whiten(plain(a.Nuisance), 1e-3))
+	}
+	return first, v, nil
+}
+
+// prepare makes the signal of an activity: clean and whitened.
+func (s Search) prepare(a Activity, g grid, pivot int64, stretch float64) (signal, error) {
+	first, v, err := s.clean(a, g, pivot, stretch)
+	if err != nil {
+		return signal{}, err
 	}
 	return signal{first, whiten(v, shrinkage)}, nil
 }
 
+// Profile returns an activity as one curve for people to look at, with the times of its points: the mean of its channels as
+// they are compared, of standard deviation 1.
+func (s Search) Profile(a Activity) (times []int64, curve []float64, err error) {
+	s = s.defaults()
+	if err := errors.Join(s.check(), a.check()); err != nil {
+		return nil, nil, err
+	}
+	g := grid{origin: a.Times[0], step: 1e9 / s.Hz}
+	first, v, err := s.clean(a, g, a.Times[0], 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	times, curve = make([]int64, len(v[0])), make([]float64, len(v[0]))
+	for i := range times {
+		times[i] = g.origin + int64(float64(first+i)*g.step)
+		for _, c := range v {
+			curve[i] += c[i]
+		}
+	}
+	standardize(curve)
+	return times, curve, nil
+}
+
 const (
-	outlier   = 3   // standard deviations to which larger ones are drawn in
-	shrinkage = 0.3 // added to the eigenvalues of the channels' correlation: weak mixtures of them are noise
+	maxSteps  = 1 << 24 // of the time base: ten days at 20 Hz
+	outlier   = 3       // standard deviations to which larger ones are drawn in
+	shrinkage = 0.3     // added to the eigenvalues of the channels' correlation: weak mixtures of them are noise
 )
 
 // resample interpolates values at ascending places at the n whole places from first on.
