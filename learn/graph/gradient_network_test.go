@@ -123,30 +123,37 @@ func imageCases() []gradientCase {
 	for _, c := range []struct {
 		what string
 		x, w []int
-		bias bool
 		spec graph.Conv2DSpec
 	}{
-		{"dense", []int{3, 2, 5, 6}, []int{4, 3, 3, 3}, true, graph.Conv2DSpec{Pad: 1}},
-		{"dense, stride 2", []int{3, 2, 6, 5}, []int{2, 3, 3, 3}, false, graph.Conv2DSpec{Stride: 2, Pad: 1}},
-		{"pointwise", []int{3, 2, 3, 2}, []int{4, 3, 1, 1}, true, graph.Conv2DSpec{}},
-		{"pointwise, stride 2", []int{3, 2, 4, 3}, []int{4, 3, 1, 1}, true, graph.Conv2DSpec{Stride: 2}},
-		{"depthwise", []int{3, 2, 4, 5}, []int{3, 1, 3, 3}, true, graph.Conv2DSpec{Pad: 1, Groups: 3}},
-		{"depthwise, stride 2", []int{3, 2, 6, 5}, []int{3, 1, 3, 3}, false, graph.Conv2DSpec{Stride: 2, Pad: 1, Groups: 3}},
-		{"depthwise, no padding", []int{2, 3, 6, 6}, []int{2, 1, 3, 2}, true, graph.Conv2DSpec{Stride: 2, Groups: 2}},
-		{"depthwise, stride 3, padded far", []int{2, 1, 5, 7}, []int{2, 1, 2, 3}, false, graph.Conv2DSpec{Stride: 3, Pad: 2, Groups: 2}},
-		{"depthwise, wide", []int{2, 2, 3, 46}, []int{2, 1, 3, 3}, true, graph.Conv2DSpec{Pad: 1, Groups: 2}},
-		{"depthwise, wide, stride 2", []int{1, 2, 4, 65}, []int{1, 1, 3, 3}, false, graph.Conv2DSpec{Stride: 2, Pad: 1, Groups: 1}},
-		{"depthwise, wide, stride 2, rest", []int{2, 2, 4, 66}, []int{2, 1, 3, 3}, false, graph.Conv2DSpec{Stride: 2, Pad: 1, Groups: 2}},
+		{"dense", []int{2, 3, 5, 6}, []int{4, 3, 3, 3}, graph.Conv2DSpec{Pad: 1}},
+		{"dense, stride 2", []int{2, 3, 6, 5}, []int{2, 3, 3, 3}, graph.Conv2DSpec{Stride: 2, Pad: 1}},
+		{"dense, stride 2, tiles", []int{2, 2, 8, 4}, []int{3, 2, 3, 3}, graph.Conv2DSpec{Stride: 2, Pad: 1}},
+		{"dense, one channel", []int{2, 1, 4, 4}, []int{3, 1, 2, 2}, graph.Conv2DSpec{}},
+		{"pointwise", []int{2, 3, 3, 2}, []int{4, 3, 1, 1}, graph.Conv2DSpec{}},
+		{"pointwise, stride 2", []int{2, 3, 4, 3}, []int{4, 3, 1, 1}, graph.Conv2DSpec{Stride: 2}},
+		{"depthwise", []int{2, 3, 4, 5}, []int{3, 1, 3, 3}, graph.Conv2DSpec{Pad: 1, Groups: 3}},
+		{"depthwise, stride 2", []int{2, 3, 6, 5}, []int{3, 1, 3, 3}, graph.Conv2DSpec{Stride: 2, Pad: 1, Groups: 3}},
+		{"depthwise, no padding", []int{3, 2, 6, 6}, []int{2, 1, 3, 2}, graph.Conv2DSpec{Stride: 2, Groups: 2}},
+		{"depthwise, stride 3, padded far", []int{1, 2, 5, 7}, []int{2, 1, 2, 3}, graph.Conv2DSpec{Stride: 3, Pad: 2, Groups: 2}},
+		{"depthwise, tiles", []int{16, 2, 8, 8}, []int{2, 1, 3, 3}, graph.Conv2DSpec{Pad: 1, Groups: 2}},
 	} {
-		shapes := [][]int{c.x, c.w}
-		if c.bias {
-			shapes = append(shapes, c.w[:1])
-		}
-		list = append(list, gradientCase{"channel-major conv " + c.what, shapes, false, func(g *graph.Graph, x tensors) *graph.Tensor {
-			x = append(x, nil)
-			y := g.ConvChannels(x[0], x[1], x[2], c.spec)
+		list = append(list, gradientCase{"conv of maps, " + c.what, [][]int{c.x, c.w}, false, func(g *graph.Graph, x tensors) *graph.Tensor {
+			y := g.ConvMaps(g.Maps(x[0]), x[1], c.spec).Images()
 			return g.Mul(y, y)
 		}})
+	}
+	// Pixels in the order of one convolution's tiles, whose neighbours another one asks for; a factor a channel on the way back.
+	for what, spec := range map[string]graph.Conv2DSpec{"": {Pad: 1, Groups: 2}, ", stride 2": {Stride: 2, Pad: 1, Groups: 2}, ", dense": {Stride: 2, Pad: 1}} {
+		w := []int{2, 2 / max(spec.Groups, 1), 3, 3}
+		list = append(list, gradientCase{"convs of maps" + what, [][]int{{3, 1, 12, 14}, {2, 1, 3, 3}, {2, 2, 1, 1}, w, {2}, {2}}, false,
+			func(g *graph.Graph, x tensors) *graph.Tensor {
+				m := g.ConvMaps(g.ConvMaps(g.Maps(x[0]), x[1], graph.Conv2DSpec{Pad: 1}), x[2], graph.Conv2DSpec{})
+				for range 2 {
+					m = g.ConvMaps(m, x[3], spec)
+					m.X, _, _ = g.BatchNorm(m.X, x[4], x[5], nil, 1, 1e-3)
+				}
+				return g.Concat(1, g.Reshape(m.Images(), m.N, 2*m.X.Dim(2)/m.N), g.Reshape(m.GridPool(2, 3), m.N, 12), m.Pool())
+			}})
 	}
 	for _, k := range []int{1, 2, 3} {
 		list = append(list, pooled(fmt.Sprintf("average pool by %d", k), []int{2, 2, 5, 7},

@@ -29,7 +29,8 @@ type Graph struct {
 	ids      int
 	names    map[string]bool
 	computed map[string][]*Tensor // common subexpressions
-	shared   map[string]*Tensor   // small constants by content
+	makers   map[*Tensor]*node
+	shared   map[string]*Tensor // small constants by content
 }
 
 type node struct {
@@ -58,6 +59,7 @@ func New(float DType) *Graph {
 		recorded: true,
 		names:    map[string]bool{},
 		computed: map[string][]*Tensor{},
+		makers:   map[*Tensor]*node{},
 		shared:   map[string]*Tensor{},
 	}
 	if !float.float() {
@@ -242,6 +244,9 @@ func (g *Graph) emitN(op string, in []*Tensor, dtype DType, shapes [][]int, attr
 	n := &node{op: op, in: slices.Clone(in), attrs: attrs}
 	for _, s := range shapes {
 		n.out = append(n.out, g.tensor(g.fresh(op), dtype, s))
+	}
+	for _, t := range n.out {
+		g.makers[t] = n
 	}
 	g.nodes = append(g.nodes, n)
 	g.computed[key.String()] = n.out

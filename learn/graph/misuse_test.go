@@ -57,13 +57,17 @@ func TestMisuseIsReportedWithShapes(t *testing.T) {
 		{"conv2d small", func(g *graph.Graph, x, _ tensor) {
 			g.Conv2D(g.Reshape(x, 1, 1, 2, 3), g.Const(make([]float64, 9), 1, 1, 3, 3), nil, graph.Conv2DSpec{})
 		}, "Conv2D: input [1 1 2 3] is smaller than the kernel"},
-		{"channel-major conv", func(g *graph.Graph, x, y tensor) { g.ConvChannels(x, y, nil, graph.Conv2DSpec{}) }, "ConvChannels: input [2 3], weights [4 5]"},
-		{"channel-major conv, few groups", func(g *graph.Graph, _, _ tensor) {
-			g.ConvChannels(g.Const(make([]float64, 64), 4, 1, 4, 4), g.Const(make([]float64, 8), 4, 2, 1, 1), nil, graph.Conv2DSpec{Groups: 2})
-		}, "ConvChannels: 2 groups of 4 channels"},
-		{"channel-major conv small", func(g *graph.Graph, x, _ tensor) {
-			g.ConvChannels(g.Reshape(x, 1, 1, 2, 3), g.Const(make([]float64, 9), 1, 1, 3, 3), nil, graph.Conv2DSpec{})
-		}, "ConvChannels: input [1 1 2 3] is smaller than the kernel"},
+		{"maps", func(g *graph.Graph, x, y tensor) { g.Maps(x) }, "Maps: images [2 3]"},
+		{"conv of maps, weights", func(g *graph.Graph, x, y tensor) {
+			g.ConvMaps(g.Maps(g.Reshape(x, 1, 2, 3, 1)), y, graph.Conv2DSpec{})
+		}, "ConvMaps: 2 channels, weights [4 5]"},
+		{"conv of maps, few groups", func(g *graph.Graph, _, _ tensor) {
+			g.ConvMaps(g.Maps(g.Const(make([]float64, 64), 1, 4, 4, 4)), g.Const(make([]float64, 8), 4, 2, 1, 1), graph.Conv2DSpec{Groups: 2})
+		}, "ConvMaps: 2 groups of 4 channels"},
+		{"conv of maps, small", func(g *graph.Graph, x, _ tensor) {
+			g.ConvMaps(g.Maps(g.Reshape(x, 1, 1, 2, 3)), g.Const(make([]float64, 9), 1, 1, 3, 3), graph.Conv2DSpec{})
+		}, "ConvMaps: maps of 2 by 3 pixels are smaller than the kernel"},
+		{"grid pool of maps", func(g *graph.Graph, x, _ tensor) { g.Maps(g.Reshape(x, 1, 1, 2, 3)).GridPool(4, 1) }, "maps of 2 by 3 pixels to 4 by 1 cells"},
 		{"layer norm", func(g *graph.Graph, x, _ tensor) {
 			g.LayerNorm(x, g.Const([]float64{1, 1}, 2), g.Const([]float64{1, 1}, 2), 1e-5)
 		}, "LayerNorm: input [2 3], gain [2], bias [2]"},

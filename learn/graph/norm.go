@@ -66,35 +66,44 @@ func (g *Graph) BatchNorm(x, gain, bias, present *Tensor, axis int, epsilon floa
 	var centred, inverse, slope *Tensor // x - mean, 1/σ, gain/σ
 	y = g.compose(func() *Tensor {
 		mean = n.mean(x)
-		centred = g.Sub(x, mean)
-		variance = n.mean(g.Mul(centred, centred))
+		centred = g.Sub(x, n.wide(mean))
+		variance = n.square(centred)
 		inverse = g.inverseDeviation(variance, epsilon)
-		slope = g.Mul(inverse, g.Reshape(gain, n.stat...))
-		y := n.affine(centred, slope, g.Reshape(bias, n.stat...))
-		mean, variance = g.Reshape(mean, gain.shape...), g.Reshape(variance, gain.shape...)
-		return y
+		slope = g.Mul(inverse, gain)
+		return n.affine(centred, slope, bias)
 	})
 	y = g.diff("BatchNorm", y, []*Tensor{x, gain, bias}, func(dy *Tensor) []*Tensor {
-		level, along := n.sum(dy), n.sum(g.Mul(dy, centred))
+		level, along := n.sum(dy), n.dot(dy, centred)
 		// What dy does through the mean and through the variance, shared out over the places that count.
-		through := n.affine(centred, n.perPlace(g.Mul(slope, g.Mul(g.Mul(inverse, inverse), along))), n.perPlace(g.Mul(slope, level)))
+		flat, tilted := level, g.Mul(g.Mul(inverse, inverse), along)
+		if !n.inRows() {
+			flat, tilted = g.Mul(slope, flat), g.Mul(slope, tilted)
+		}
+		through := n.affine(centred, n.perPlace(tilted), n.perPlace(flat))
 		if n.weights != nil {
 			through = g.Mul(through, n.weights)
 		}
-		dx := g.Sub(g.Mul(dy, slope), through)
-		return []*Tensor{dx, g.Reshape(g.Mul(along, inverse), gain.shape...), g.Reshape(level, bias.shape...)}
+		var dx *Tensor
+		if n.inRows() {
+			dx = g.Mul(g.Sub(dy, through), n.wide(slope)) // last, so that a convolution of maps can take it over (see unscaled)
+		} else {
+			dx = g.Sub(g.Mul(dy, n.wide(slope)), through)
+		}
+		return []*Tensor{dx, g.Mul(along, inverse), level}
 	})
 	return y, mean, variance
 }
 
 // norm knows how a batch normalisation reduces to its channels.
 type norm struct {
-	g       *Graph
-	at      int     // axis of the channels
-	axes    []int   // all the others
-	stat    []int   // shape of a statistic
-	weights *Tensor // each place's share of a mean; nil if all have the share
-	share   float64
+	g        *Graph
+	channels int
+	axes     []int   // all the others
+	outer    int     // places before the channels' axis
+	inner    int     // and behind it
+	behind   int     // axes behind it
+	weights  *Tensor // each place's share of a mean; nil if all have the share
+	share    float64
 }
 
 func newNorm(g *Graph, x, gain, bias, present *Tensor, axis int, epsilon float64) (*norm, bool) {
@@ -105,17 +114,18 @@ func newNorm(g *Graph, x, gain, bias, present *Tensor, axis int, epsilon float64
 			g.ShapeString(x.shape), g.ShapeString(gain.shape), g.ShapeString(bias.shape), axis, epsilon)
 		return nil, false
 	}
-	n := &norm{g: g, at: at, stat: []int{x.shape[at]}}
-	places := 1
+	n := &norm{g: g, channels: x.shape[at], outer: 1, inner: 1, behind: len(x.shape) - 1 - at}
 	for i, d := range x.shape {
+		if i < at {
+			n.outer *= d
+		} else if i > at {
+			n.inner *= d
+		}
 		if i != at {
 			n.axes = append(n.axes, i)
-			places *= d
 		}
 	}
-	for range x.shape[at+1:] {
-		n.stat = append(n.stat, 1)
-	}
+	places := n.outer * n.inner
 	n.share = 1 / float64(places)
 	if present == nil {
 		return n, true
@@ -131,11 +141,19 @@ func newNorm(g *Graph, x, gain, bias, present *Tensor, axis int, epsilon float64
 	return n, true
 }
 
-// sum reduces to a channel's statistic. On the last axis it broadcasts without a reshape.
+// sum reduces to a statistic, a vector over the channels.
 func (n *norm) sum(x *Tensor) *Tensor {
-	keep := len(n.stat) > 1
-	y := n.g.reduceSum(x, n.axes, keep)
-	return n.g.Reshape(y, n.stat...)
+	return n.g.Reshape(n.g.reduceSum(x, n.axes, false), n.channels)
+}
+
+// wide gives a statistic the shape that broadcasts over places.
+func (n *norm) wide(stat *Tensor) *Tensor {
+	shape := make([]int, 1, 3)
+	shape[0] = n.channels
+	for range n.behind {
+		shape = append(shape, 1)
+	}
+	return n.g.Reshape(stat, shape...)
 }
 
 func (n *norm) mean(x *Tensor) *Tensor {
@@ -145,30 +163,40 @@ func (n *norm) mean(x *Tensor) *Tensor {
 	return n.g.Scale(n.sum(x), n.share)
 }
 
-// affine returns x·slope + offset, both statistics. The inference form of ONNX's operator does that in one pass, where
-// places lie together in memory.
+// inRows tells whether a channel's places lie in one row.
+func (n *norm) inRows() bool { return n.outer == 1 && n.inner > 1 }
+
+// square returns the mean square.
+func (n *norm) square(x *Tensor) *Tensor {
+	switch {
+	case !n.inRows():
+		return n.mean(n.g.Mul(x, x))
+	case n.weights != nil:
+		return n.dot(n.g.Mul(x, n.weights), x)
+	}
+	return n.g.Scale(n.dot(x, x), n.share)
+}
+
+// dot sums the products of two tensors. In rows that is a product of two, which writes nothing in between.
+func (n *norm) dot(a, b *Tensor) *Tensor {
+	g := n.g
+	if !n.inRows() {
+		return n.sum(g.Mul(a, b))
+	}
+	row := []int{n.channels, 1, n.inner}
+	return g.Reshape(g.MatMul(g.Reshape(a, row...), g.Reshape(b, row...), false, true), n.channels)
+}
+
+// affine returns x·slope + offset, both statistics. Where places lie together in memory, a convolution of each channel for
+// itself does that in one pass, on all threads, and with a ReLU behind it if there is one.
 func (n *norm) affine(x, slope, offset *Tensor) *Tensor {
 	g := n.g
-	if g.float == Float64 || len(n.stat) == 1 {
-		return g.Add(g.Mul(x, slope), offset)
+	if g.float == Float64 || n.inner == 1 {
+		return g.Add(g.Mul(x, n.wide(slope)), n.wide(offset))
 	}
-	channels := n.stat[0]
-	outer, inner := 1, 1
-	for i, d := range x.shape {
-		switch {
-		case i < n.at:
-			outer *= d
-		case i > n.at:
-			inner *= d
-		}
-	}
-	ones := make([]float64, channels)
-	for i := range ones {
-		ones[i] = 1
-	}
-	shape := []int{outer, channels, inner}
-	y := g.emit("BatchNormalization", []*Tensor{g.Reshape(x, shape...), g.Reshape(slope, channels), g.Reshape(offset, channels),
-		g.Const(make([]float64, channels), channels), g.Const(ones, channels)}, shape, attribute{"epsilon", float32(0)})
+	shape := []int{n.outer, n.channels, n.inner}
+	y := g.emit("Conv", []*Tensor{g.Reshape(x, shape...), g.Reshape(slope, n.channels, 1, 1), offset}, shape,
+		attribute{"group", n.channels}, attribute{"kernel_shape", []int{1}})
 	return g.Reshape(y, x.shape...)
 }
 

@@ -76,7 +76,10 @@ func (g *Graph) twoProducts(x, across, down *Tensor) *Tensor {
 }
 
 // cells returns the matrix [n, k] that averages n samples into k cells of equal length.
-func (g *Graph) cells(n, k int) *Tensor {
+func (g *Graph) cells(n, k int) *Tensor { return g.Const(shares(n, k), n, k) }
+
+// shares returns that matrix.
+func shares(n, k int) []float64 {
 	m := make([]float64, n*k)
 	width := float64(n) / float64(k)
 	for j := range k {
@@ -88,7 +91,7 @@ func (g *Graph) cells(n, k int) *Tensor {
 			}
 		}
 	}
-	return g.Const(m, n, k)
+	return m
 }
 
 // lowest is smaller than any value that training could survive, and finite in both float types.

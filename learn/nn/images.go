@@ -2,12 +2,13 @@ package nn
 
 import "tandem/learn/graph"
 
-// Images are pictures inside a network. A training graph keeps them with the channels first, [C, N, H, W], which is the
-// layout to train in (graph.ConvChannels); the others as [N, C, H, W], which is the one to run in.
+// Images are pictures inside a network. A training graph keeps them as graph.Maps, which is the layout to train in; the
+// others as [N, C, H, W], which is the one to run in.
 type Images struct {
 	b       *Build
-	x       *graph.Tensor
-	present *graph.Tensor // [1, N, 1, 1] of 1 and 0; nil where all are there
+	x       *graph.Tensor // of graphs that are no training graphs
+	maps    graph.Maps    // of training graphs
+	present *graph.Tensor // [N] of 1 and 0; nil where all are there
 }
 
 // Images takes pictures x [N, C, H, W] into a network. present [N] holds 0 for those that are padding, which have no part
@@ -16,24 +17,25 @@ func (b *Build) Images(x, present *graph.Tensor) Images {
 	im := Images{b: b, x: x}
 	if x.Rank() != 4 {
 		b.failf("images of %s, expected [N, C, H, W]", b.ShapeString(x.Shape()))
-		return im
 	}
 	if b.Mode == Train {
-		im.x = b.Transpose(x, 1, 0, 2, 3)
-		if present != nil {
-			im.present = b.Reshape(present, 1, x.Dim(0), 1, 1)
-		}
+		im.maps, im.present = b.Maps(x), present
 	}
 	return im
 }
 
-// Tensor returns the pictures in the layout of the graph's mode.
-func (im Images) Tensor() *graph.Tensor { return im.x }
+// Tensor returns the pictures as [N, C, H, W].
+func (im Images) Tensor() *graph.Tensor {
+	if im.b.Mode == Train {
+		return im.maps.Images()
+	}
+	return im.x
+}
 
 // Channels returns the number of channels.
 func (im Images) Channels() int {
 	if im.b.Mode == Train {
-		return im.x.Dim(0)
+		return im.maps.Channels()
 	}
 	return im.x.Dim(1)
 }
@@ -49,7 +51,12 @@ func (im Images) ConvNorm(name string, out, kernel int, spec graph.Conv2DSpec) I
 	if b.Mode == Train {
 		w := b.Param(name+".weight", FanIn(in*kernel*kernel), true, out, in, kernel, kernel)
 		gain, bias := b.Param(name+".norm.gain", Ones, false, out), b.Param(name+".norm.bias", Zeros, false, out)
-		im.x = b.normalize(b.ConvChannels(im.x, w, nil, spec), gain, bias, name+".norm", 0, im.present)
+		im.maps = b.ConvMaps(im.maps, w, spec)
+		present := im.present
+		if present != nil {
+			present = im.maps.PerImage(present)
+		}
+		im.maps.X = b.normalize(im.maps.X, gain, bias, name+".norm", 1, present)
 		return im
 	}
 	w, bias := b.folded(name, out, in*kernel*kernel, out, in, kernel, kernel)
@@ -59,28 +66,33 @@ func (im Images) ConvNorm(name string, out, kernel int, spec graph.Conv2DSpec) I
 
 // Relu returns max(x, 0) of each pixel.
 func (im Images) Relu() Images {
+	if im.b.Mode == Train {
+		im.maps.X = im.b.Relu(im.maps.X)
+		return im
+	}
 	im.x = im.b.Relu(im.x)
 	return im
 }
 
 // Pool returns the mean of all pixels, [N, C].
 func (im Images) Pool() *graph.Tensor {
-	y := im.b.GlobalPool2D(im.x)
-	if im.b.Mode == Train && y.Rank() == 2 {
-		return im.b.Transpose(y, 1, 0)
+	if im.b.Mode == Train {
+		return im.maps.Pool()
 	}
-	return y
+	return im.b.GlobalPool2D(im.x)
 }
 
 // Grid returns the means of the pixels of each of k by k cells of equal area, [N, C·k·k].
 func (im Images) Grid(k int) *graph.Tensor {
 	b, c := im.b, im.Channels()
-	y := b.GridPool(im.x, k, k)
+	var y *graph.Tensor
+	if b.Mode == Train {
+		y = im.maps.GridPool(k, k)
+	} else {
+		y = b.GridPool(im.x, k, k)
+	}
 	if b.Err() != nil {
 		return y
-	}
-	if b.Mode == Train {
-		y = b.Transpose(y, 1, 0, 2, 3)
 	}
 	return b.Reshape(y, y.Dim(0), c*k*k)
 }

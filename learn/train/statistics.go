@@ -1,6 +1,8 @@
 package train
 
 import (
+	"math"
+
 	"tandem/learn/nn"
 	"tandem/learn/optim"
 )
@@ -28,6 +30,19 @@ func (s *statistics) add(ranges []optim.Range) {
 			s.sum[i] += float64(s.batch[i])
 		}
 	}
+}
+
+// wild returns a statistic that is not finite, and whether there is one: a variance overflows before a loss does, since what
+// is divided by it is 0.
+func (s *statistics) wild() (float64, bool) {
+	for _, r := range s.ranges {
+		for _, v := range s.sum[r.Lo:r.Hi] {
+			if math.IsNaN(v) || math.IsInf(v, 0) {
+				return v, true
+			}
+		}
+	}
+	return 0, false
 }
 
 // follow moves the running statistics.

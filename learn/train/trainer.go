@@ -81,10 +81,10 @@ type Trainer struct {
 	steps  int
 }
 
-// DivergedError reports a loss or gradient that is not finite. The parameters are those of before the step.
+// DivergedError reports a loss, a gradient or what a normalisation has measured that is not finite. The parameters are those of before the step.
 type DivergedError struct {
 	Step    int    // counted from 0
-	What    string // "loss" or "gradient norm"
+	What    string // "loss", "gradient norm" or "statistic of a normalisation"
 	Value   float64
 	Samples []string // names of the samples that were computed
 }
@@ -230,6 +230,9 @@ func (t *Trainer) Step(ctx context.Context, samples []Sample, rate float64) (flo
 	}
 	if norm := optim.Clip(grads, t.cfg.Clip); !(norm <= largestNorm) {
 		return loss, &DivergedError{t.steps, "gradient norm", norm, names(slices.Concat(t.groups...))}
+	}
+	if v, is := t.stats.wild(); is {
+		return loss, &DivergedError{t.steps, "statistic of a normalisation", v, names(slices.Concat(t.groups...))}
 	}
 	if err := t.opt.Step(t.params.Weights, grads, rate); err != nil {
 		return loss, err
