@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"tandem/runtime/bundle"
+	"tandem/runtime/model"
 	"tandem/stream/bus"
 	"tandem/stream/wire"
 	"tandem/sync/pair"
@@ -205,6 +206,7 @@ func (a *Agent) newPairing(conn *bus.Conn, out *publishing) (*pairing, error) {
 		return nil, err
 	}
 	pairing.online = func() bool { return conn.Stats().Connected }
+	pairing.content = newContent(p.Content, p.Exo, p.Buffer, a.count, a.log)
 	out.pairing = pairing
 	return pairing, nil
 }
@@ -262,13 +264,15 @@ func (a *Agent) startPairing(ctx context.Context, group *errgroup.Group, conn *b
 
 // startModels opens the bundle to begin with, and begins to follow assignments.
 func (a *Agent) startModels(ctx, work context.Context, group *errgroup.Group, conn *bus.Conn, st *status) error {
-	opts := a.cfg.Runtime.options()
+	selector := &model.Selector{
+		Options: a.cfg.Runtime.options(), Cache: filepath.Join(a.cfg.Store, a.cfg.Device, "probes"), Log: a.log,
+	}
 	if dir := a.cfg.Bundle.Dir; dir != "" {
 		b, err := bundle.Read(dir)
 		if err != nil {
 			return err
 		}
-		m, err := open(b, opts)
+		m, err := open(b, selector)
 		if err != nil {
 			return err
 		}
@@ -287,7 +291,7 @@ func (a *Agent) startModels(ctx, work context.Context, group *errgroup.Group, co
 		return err
 	}
 	u := &updater{
-		device: a.cfg.Device, opts: opts, releases: releases, pipeline: a.pipeline, status: st, count: a.count, log: a.log,
+		device: a.cfg.Device, selector: selector, releases: releases, pipeline: a.pipeline, status: st, count: a.count, log: a.log,
 		patience: a.patience,
 		// Devices that share a disk have stores of their own.
 		store: &store{dir: filepath.Join(a.cfg.Store, a.cfg.Device, "releases"), releases: releases, log: a.log},

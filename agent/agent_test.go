@@ -364,7 +364,8 @@ func TestStatusTellsWhatGoesOn(t *testing.T) {
 	m = s.lastStatus("exo1", "running", func(m *wire.Status) bool {
 		return m.State == wire.DeviceState_DEVICE_STATE_RUNNING && m.Counters["frames_read"] > 3
 	})
-	if m.ReleaseRunning != "r1" || m.ReleaseAssigned != "r1" || m.Versions["provider"] != "cpu" || m.Versions["onnxruntime"] == "" || m.Error != "" {
+	if m.ReleaseRunning != "r1" || m.ReleaseAssigned != "r1" || m.Versions["provider"] != "cpu" || m.Versions["onnxruntime"] == "" ||
+		m.Versions["provider_requested"] != "cpu" || m.Versions["provider_extractor"] != "cpu" || !(m.Gauges["probe_extractor_ms"] > 0) || m.Error != "" {
 		t.Errorf("while a take plays: %v", m)
 	}
 	close(stop)

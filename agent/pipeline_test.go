@@ -12,7 +12,6 @@ import (
 	"tandem/runtime/bundle"
 	"tandem/runtime/model"
 	"tandem/runtime/model/modeltest"
-	"tandem/runtime/ort"
 	"tandem/runtime/segment"
 	"tandem/stream/frame"
 	"tandem/stream/wire"
@@ -95,7 +94,7 @@ func newRig(t *testing.T, role string, o modeltest.Options) *rig {
 
 func openModel(t *testing.T, o modeltest.Options) *model.Model {
 	t.Helper()
-	m, err := open(modeltest.New(t, o), ort.Options{})
+	m, err := open(modeltest.New(t, o), &model.Selector{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -273,7 +272,7 @@ func TestModelsWhoseResultsNoMessageTakes(t *testing.T) {
 	} {
 		o := older
 		o.Change = change
-		m, err := open(modeltest.New(t, o), ort.Options{})
+		m, err := open(modeltest.New(t, o), &model.Selector{})
 		if err == nil {
 			t.Errorf("%s was taken", name)
 			must(t, m.Close())

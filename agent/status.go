@@ -101,10 +101,6 @@ func (s *status) message() *wire.Status {
 	if now := s.siteTime(m); now != 0 {
 		m.SiteNs = now
 	}
-	if now := s.pipeline.running.Load(); now != nil {
-		m.ReleaseRunning = now.bundle.Release
-		m.Versions["provider"] = now.provider
-	}
 	p, c := s.publisher.Stats(), s.conn.Stats()
 	m.Counters["published"], m.Counters["published_twice"] = p.Acked, p.Duplicate
 	m.Counters["disconnects"] = c.Disconnects
@@ -112,6 +108,9 @@ func (s *status) message() *wire.Status {
 		m.Counters["dropped_"+reason] += n
 	}
 	m.Gauges = map[string]float64{"backlog": float64(p.Backlog), "backlog_bytes": float64(p.BacklogBytes)}
+	if now := s.pipeline.running.Load(); now != nil {
+		now.show(m)
+	}
 	trouble := ""
 	if s.pairing != nil {
 		m.Pairs, trouble = s.pairing.tally(), s.pairing.trouble()

@@ -29,6 +29,7 @@ type running struct {
 	bundle   *bundle.Dir
 	packed   string // digest of the packed release, "" when it did not come from the hub
 	provider string
+	selected *model.Selection // what runs on which hardware, and why
 }
 
 // swap hands a model to the pipeline, which changes to it before its next sample, or at once between two takes, and closes
@@ -209,7 +210,7 @@ func (p *pipeline) install(o *offer, where ...any) {
 			p.log.Warn("close the release that ran before", "release", before, "error", err)
 		}
 	}
-	p.running.Store(&running{bundle: o.m.Bundle, packed: o.packed, provider: o.m.Segmenter.Provider()})
+	p.running.Store(&running{bundle: o.m.Bundle, packed: o.packed, provider: o.m.Segmenter.Provider(), selected: o.m.Selection})
 	p.count.add("releases_adopted", 1)
 	p.log.Info("release runs", append([]any{"release", o.m.Bundle.Release, "before", before}, where...)...)
 	o.done <- nil

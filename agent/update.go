@@ -16,7 +16,6 @@ import (
 
 	"tandem/runtime/bundle"
 	"tandem/runtime/model"
-	"tandem/runtime/ort"
 	"tandem/stream/bus"
 	"tandem/stream/wire"
 )
@@ -26,7 +25,7 @@ import (
 // assignment wins at once, whatever is being done for the one before.
 type updater struct {
 	device   string
-	opts     ort.Options
+	selector *model.Selector
 	store    *store
 	releases *bus.Releases
 	pipeline *pipeline
@@ -180,7 +179,7 @@ func (u *updater) update(ctx context.Context, a *wire.Assignment) error {
 	if err != nil {
 		return err
 	}
-	m, err := open(dir, u.opts)
+	m, err := open(dir, u.selector)
 	if err != nil {
 		return join(fmt.Errorf("%w: %w", errUnfit, err), os.RemoveAll(dir.Path))
 	}
@@ -195,8 +194,8 @@ func (u *updater) update(ctx context.Context, a *wire.Assignment) error {
 }
 
 // open opens a bundle for this device: probed, and with results that messages can carry.
-func open(dir *bundle.Dir, opts ort.Options) (*model.Model, error) {
-	m, err := model.OpenProbed(dir, opts)
+func open(dir *bundle.Dir, s *model.Selector) (*model.Model, error) {
+	m, err := s.Open(dir)
 	if err != nil {
 		return nil, err
 	}

@@ -216,6 +216,8 @@ type planBundle struct {
 	Features int     `json:"features"`
 	Labels   int     `json:"labels"`
 	Provider string  `json:"provider"`
+	// Selection is what each of its models runs on, how fast, and why it isn't what was asked for first.
+	Selection *model.Selection `json:"selection"`
 }
 
 type planTake struct {
@@ -280,6 +282,7 @@ func openPlanned(cfg agent.Config) (*planBundle, error) {
 	}
 	return &planBundle{
 		Release: b.Release, RateHz: b.RateHz, Features: b.Extractor.Dim, Labels: len(b.Labels), Provider: m.Segmenter.Provider(),
+		Selection: m.Selection,
 	}, m.Close()
 }
 
@@ -305,6 +308,14 @@ func (p *agentPlan) print(w io.Writer, asJSON bool) error {
 		release += "; then those that the trainer assigns"
 	}
 	line("bundle", "%s", release)
+	if b := p.Bundle; b != nil {
+		s := b.Selection
+		line("runs", "extractor on %s in %v, segmenter on %s in %v", s.Extractor.Provider, s.Extractor.PerRun.Round(time.Microsecond),
+			s.Segmenter.Provider, s.Segmenter.PerRun.Round(time.Microsecond))
+		for _, f := range s.Fallbacks() {
+			line("runs", "%s", f)
+		}
+	}
 	if len(p.Exo) > 0 {
 		line("pairs", "with %s, at most %v apart, a silent camera is waited for %v", strings.Join(p.Exo, ", "), p.maxDt, p.wait)
 	}
