@@ -58,16 +58,15 @@ func (p *publishing) events(ctx context.Context, src *Source, m *model.Model, li
 			StartNs: e.Start, EndNs: e.End, Confidence: float64(e.Confidence), Revision: uint32(e.Revision),
 			Kind: segmentKinds[e.Kind], EndReason: endReasons[e.Reason], BoundNs: max(b.at(e.FirstSeq), b.at(e.LastSeq)),
 			FirstSeq: uint64(e.FirstSeq), LastSeq: uint64(e.LastSeq),
+			DecidedNs: e.Decided, Bridged: uint64(e.Bridged), Rushed: uint64(e.Rushed),
 		}
 		if e.Open {
 			msg.EndReason = wire.EndReason_END_REASON_UNSPECIFIED
 		}
-		name := "p"
 		if e.Kind == segment.Committed {
-			name = "c"
 			p.count.add("segments_committed", 1)
 		}
-		id := fmt.Sprintf("%s/%s%d", wire.MessageID(msg.Device, msg.Take, msg.FirstSeq), name, e.Revision)
+		id := fmt.Sprintf("%s/%s%d", wire.MessageID(msg.Device, msg.Take, msg.FirstSeq), segmentLetters[e.Kind], e.Revision)
 		if err := p.publish(ctx, bus.Segments, id, msg); err != nil {
 			return err
 		}
@@ -123,7 +122,11 @@ func (p *publishing) lose(reason, id string, err error) {
 var segmentKinds = map[segment.Kind]wire.SegmentKind{
 	segment.Provisional: wire.SegmentKind_SEGMENT_KIND_PROVISIONAL,
 	segment.Committed:   wire.SegmentKind_SEGMENT_KIND_COMMITTED,
+	segment.Confirmed:   wire.SegmentKind_SEGMENT_KIND_CONFIRMED,
 }
+
+// segmentLetters tell the messages of one segment apart in their ids.
+var segmentLetters = map[segment.Kind]string{segment.Provisional: "p", segment.Committed: "c", segment.Confirmed: "s"}
 
 var endReasons = map[segment.Reason]wire.EndReason{
 	segment.NextLabel: wire.EndReason_END_REASON_NEXT_LABEL,

@@ -15,6 +15,7 @@ func (s *Status) checkTime(c *checker) {
 		field := fmt.Sprintf("pairs[%d].", i)
 		c.token(field+"exo", p.GetExo())
 		names(c, field+"rejected", p.GetRejected())
+		p.GetContent().check(c, field+"content")
 	}
 	c.text("host", s.GetHost(), MaxText)
 	c.stamps("started_ns", []int64{s.GetStartedNs()}, false)

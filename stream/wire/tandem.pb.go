@@ -218,7 +218,8 @@ type SegmentKind int32
 const (
 	SegmentKind_SEGMENT_KIND_UNSPECIFIED SegmentKind = 0
 	SegmentKind_SEGMENT_KIND_PROVISIONAL SegmentKind = 1 // may still change; a higher revision replaces it
-	SegmentKind_SEGMENT_KIND_COMMITTED   SegmentKind = 2 // never changes again
+	SegmentKind_SEGMENT_KIND_COMMITTED   SegmentKind = 2 // never changes again; sent once, when the segment has ended
+	SegmentKind_SEGMENT_KIND_CONFIRMED   SegmentKind = 3 // the label and the start of a committed segment that has not ended yet; both are final
 )
 
 // Enum value maps for SegmentKind.
@@ -227,11 +228,13 @@ var (
 		0: "SEGMENT_KIND_UNSPECIFIED",
 		1: "SEGMENT_KIND_PROVISIONAL",
 		2: "SEGMENT_KIND_COMMITTED",
+		3: "SEGMENT_KIND_CONFIRMED",
 	}
 	SegmentKind_value = map[string]int32{
 		"SEGMENT_KIND_UNSPECIFIED": 0,
 		"SEGMENT_KIND_PROVISIONAL": 1,
 		"SEGMENT_KIND_COMMITTED":   2,
+		"SEGMENT_KIND_CONFIRMED":   3,
 	}
 )
 
@@ -265,7 +268,7 @@ func (SegmentKind) EnumDescriptor() ([]byte, []int) {
 type EndReason int32
 
 const (
-	EndReason_END_REASON_UNSPECIFIED EndReason = 0 // still open; legal in provisional segments only
+	EndReason_END_REASON_UNSPECIFIED EndReason = 0 // still open; legal in provisional and confirmed segments only
 	EndReason_END_REASON_NEXT_LABEL  EndReason = 1
 	EndReason_END_REASON_GAP         EndReason = 2 // samples were lost
 	EndReason_END_REASON_SWAP        EndReason = 3 // another release took over
@@ -1100,9 +1103,12 @@ type SegmentEvent struct {
 	Revision      uint32                 `protobuf:"varint,8,opt,name=revision,proto3" json:"revision,omitempty"`      // counts from 0 within the segment
 	Kind          SegmentKind            `protobuf:"varint,9,opt,name=kind,proto3,enum=tandem.v1.SegmentKind" json:"kind,omitempty"`
 	EndReason     EndReason              `protobuf:"varint,10,opt,name=end_reason,json=endReason,proto3,enum=tandem.v1.EndReason" json:"end_reason,omitempty"`
-	BoundNs       int64                  `protobuf:"varint,11,opt,name=bound_ns,json=boundNs,proto3" json:"bound_ns,omitempty"`    // half-width of the interval that holds the true time of each end
-	FirstSeq      uint64                 `protobuf:"varint,12,opt,name=first_seq,json=firstSeq,proto3" json:"first_seq,omitempty"` // first sample inside
-	LastSeq       uint64                 `protobuf:"varint,13,opt,name=last_seq,json=lastSeq,proto3" json:"last_seq,omitempty"`    // last sample inside
+	BoundNs       int64                  `protobuf:"varint,11,opt,name=bound_ns,json=boundNs,proto3" json:"bound_ns,omitempty"`       // half-width of the interval that holds the true time of each end
+	FirstSeq      uint64                 `protobuf:"varint,12,opt,name=first_seq,json=firstSeq,proto3" json:"first_seq,omitempty"`    // first sample inside
+	LastSeq       uint64                 `protobuf:"varint,13,opt,name=last_seq,json=lastSeq,proto3" json:"last_seq,omitempty"`       // last sample inside
+	DecidedNs     int64                  `protobuf:"varint,14,opt,name=decided_ns,json=decidedNs,proto3" json:"decided_ns,omitempty"` // site time of the newest sample when this was decided; 0 from devices that don't say
+	Bridged       uint64                 `protobuf:"varint,15,opt,name=bridged,proto3" json:"bridged,omitempty"`                      // samples inside that were lost, for which the features before them stood in
+	Rushed        uint64                 `protobuf:"varint,16,opt,name=rushed,proto3" json:"rushed,omitempty"`                        // samples inside that were judged before what should have been seen after them
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1224,6 +1230,27 @@ func (x *SegmentEvent) GetFirstSeq() uint64 {
 func (x *SegmentEvent) GetLastSeq() uint64 {
 	if x != nil {
 		return x.LastSeq
+	}
+	return 0
+}
+
+func (x *SegmentEvent) GetDecidedNs() int64 {
+	if x != nil {
+		return x.DecidedNs
+	}
+	return 0
+}
+
+func (x *SegmentEvent) GetBridged() uint64 {
+	if x != nil {
+		return x.Bridged
+	}
+	return 0
+}
+
+func (x *SegmentEvent) GetRushed() uint64 {
+	if x != nil {
+		return x.Rushed
 	}
 	return 0
 }
@@ -1446,6 +1473,8 @@ type PairCounts struct {
 	Silver        uint64                 `protobuf:"varint,3,opt,name=silver,proto3" json:"silver,omitempty"`
 	Bronze        uint64                 `protobuf:"varint,4,opt,name=bronze,proto3" json:"bronze,omitempty"`
 	Rejected      map[string]uint64      `protobuf:"bytes,5,rep,name=rejected,proto3" json:"rejected,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"` // by reason
+	Content       *ContentOffset         `protobuf:"bytes,6,opt,name=content,proto3" json:"content,omitempty"`                                                                              // the content check's newest estimate, as in an ExoTrack; absent when there is none
+	ContentAlarm  bool                   `protobuf:"varint,7,opt,name=content_alarm,json=contentAlarm,proto3" json:"content_alarm,omitempty"`                                               // it contradicts the clocks
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1513,6 +1542,20 @@ func (x *PairCounts) GetRejected() map[string]uint64 {
 		return x.Rejected
 	}
 	return nil
+}
+
+func (x *PairCounts) GetContent() *ContentOffset {
+	if x != nil {
+		return x.Content
+	}
+	return nil
+}
+
+func (x *PairCounts) GetContentAlarm() bool {
+	if x != nil {
+		return x.ContentAlarm
+	}
+	return false
 }
 
 // Status is how a device or service is doing. The newest is what counts; it carries no message id.
@@ -1906,7 +1949,7 @@ const file_tandem_proto_rawDesc = "" +
 	"\acameras\x18\x03 \x03(\tR\acameras\x1a;\n" +
 	"\rRejectedEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\x8c\x03\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\xdd\x03\n" +
 	"\fSegmentEvent\x12\x16\n" +
 	"\x06device\x18\x01 \x01(\tR\x06device\x12\x12\n" +
 	"\x04take\x18\x02 \x01(\tR\x04take\x12\x18\n" +
@@ -1924,7 +1967,11 @@ const file_tandem_proto_rawDesc = "" +
 	" \x01(\x0e2\x14.tandem.v1.EndReasonR\tendReason\x12\x19\n" +
 	"\bbound_ns\x18\v \x01(\x03R\aboundNs\x12\x1b\n" +
 	"\tfirst_seq\x18\f \x01(\x04R\bfirstSeq\x12\x19\n" +
-	"\blast_seq\x18\r \x01(\x04R\alastSeq\"\xd1\x02\n" +
+	"\blast_seq\x18\r \x01(\x04R\alastSeq\x12\x1d\n" +
+	"\n" +
+	"decided_ns\x18\x0e \x01(\x03R\tdecidedNs\x12\x18\n" +
+	"\abridged\x18\x0f \x01(\x04R\abridged\x12\x16\n" +
+	"\x06rushed\x18\x10 \x01(\x04R\x06rushed\"\xd1\x02\n" +
 	"\n" +
 	"TimeSource\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12+\n" +
@@ -1945,14 +1992,16 @@ const file_tandem_proto_rawDesc = "" +
 	"\toffset_ns\x18\x03 \x01(\x03R\boffsetNs\x12\x19\n" +
 	"\bbound_ns\x18\x04 \x01(\x03R\aboundNs\x12\x18\n" +
 	"\aproblem\x18\x05 \x01(\tR\aproblem\x12/\n" +
-	"\asources\x18\x06 \x03(\v2\x15.tandem.v1.TimeSourceR\asources\"\xe0\x01\n" +
+	"\asources\x18\x06 \x03(\v2\x15.tandem.v1.TimeSourceR\asources\"\xb9\x02\n" +
 	"\n" +
 	"PairCounts\x12\x10\n" +
 	"\x03exo\x18\x01 \x01(\tR\x03exo\x12\x12\n" +
 	"\x04gold\x18\x02 \x01(\x04R\x04gold\x12\x16\n" +
 	"\x06silver\x18\x03 \x01(\x04R\x06silver\x12\x16\n" +
 	"\x06bronze\x18\x04 \x01(\x04R\x06bronze\x12?\n" +
-	"\brejected\x18\x05 \x03(\v2#.tandem.v1.PairCounts.RejectedEntryR\brejected\x1a;\n" +
+	"\brejected\x18\x05 \x03(\v2#.tandem.v1.PairCounts.RejectedEntryR\brejected\x122\n" +
+	"\acontent\x18\x06 \x01(\v2\x18.tandem.v1.ContentOffsetR\acontent\x12#\n" +
+	"\rcontent_alarm\x18\a \x01(\bR\fcontentAlarm\x1a;\n" +
 	"\rRejectedEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\x90\x06\n" +
@@ -2018,11 +2067,12 @@ const file_tandem_proto_rawDesc = "" +
 	"GRADE_GOLD\x10\x01\x12\x10\n" +
 	"\fGRADE_SILVER\x10\x02\x12\x10\n" +
 	"\fGRADE_BRONZE\x10\x03\x12\x12\n" +
-	"\x0eGRADE_REJECTED\x10\x04*e\n" +
+	"\x0eGRADE_REJECTED\x10\x04*\x81\x01\n" +
 	"\vSegmentKind\x12\x1c\n" +
 	"\x18SEGMENT_KIND_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18SEGMENT_KIND_PROVISIONAL\x10\x01\x12\x1a\n" +
-	"\x16SEGMENT_KIND_COMMITTED\x10\x02*\x87\x01\n" +
+	"\x16SEGMENT_KIND_COMMITTED\x10\x02\x12\x1a\n" +
+	"\x16SEGMENT_KIND_CONFIRMED\x10\x03*\x87\x01\n" +
 	"\tEndReason\x12\x1a\n" +
 	"\x16END_REASON_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15END_REASON_NEXT_LABEL\x10\x01\x12\x12\n" +
@@ -2110,17 +2160,18 @@ var file_tandem_proto_depIdxs = []int32{
 	6,  // 16: tandem.v1.ClockStatus.state:type_name -> tandem.v1.ClockState
 	13, // 17: tandem.v1.ClockStatus.sources:type_name -> tandem.v1.TimeSource
 	22, // 18: tandem.v1.PairCounts.rejected:type_name -> tandem.v1.PairCounts.RejectedEntry
-	5,  // 19: tandem.v1.Status.state:type_name -> tandem.v1.DeviceState
-	23, // 20: tandem.v1.Status.counters:type_name -> tandem.v1.Status.CountersEntry
-	24, // 21: tandem.v1.Status.gauges:type_name -> tandem.v1.Status.GaugesEntry
-	25, // 22: tandem.v1.Status.versions:type_name -> tandem.v1.Status.VersionsEntry
-	14, // 23: tandem.v1.Status.clock:type_name -> tandem.v1.ClockStatus
-	15, // 24: tandem.v1.Status.pairs:type_name -> tandem.v1.PairCounts
-	25, // [25:25] is the sub-list for method output_type
-	25, // [25:25] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	9,  // 19: tandem.v1.PairCounts.content:type_name -> tandem.v1.ContentOffset
+	5,  // 20: tandem.v1.Status.state:type_name -> tandem.v1.DeviceState
+	23, // 21: tandem.v1.Status.counters:type_name -> tandem.v1.Status.CountersEntry
+	24, // 22: tandem.v1.Status.gauges:type_name -> tandem.v1.Status.GaugesEntry
+	25, // 23: tandem.v1.Status.versions:type_name -> tandem.v1.Status.VersionsEntry
+	14, // 24: tandem.v1.Status.clock:type_name -> tandem.v1.ClockStatus
+	15, // 25: tandem.v1.Status.pairs:type_name -> tandem.v1.PairCounts
+	26, // [26:26] is the sub-list for method output_type
+	26, // [26:26] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_tandem_proto_init() }

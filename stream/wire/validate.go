@@ -196,19 +196,24 @@ func (t *ExoTrack) check(c *checker, n int) {
 	for i := 0; i < n && c.err == nil; i++ {
 		t.checkPair(c, i)
 	}
-	if o := t.GetContentOffset(); o != nil {
-		c.stamps("content_offset.offset_ns", []int64{o.GetOffsetNs()}, false)
-		if v := o.GetConfidence(); !(v >= 0 && v <= math.MaxFloat64) {
-			c.failf("content_offset.confidence", "%g, expected 0 or more", v)
-		}
-		c.bound("content_offset.error_ns", o.GetErrorNs())
-	}
+	t.GetContentOffset().check(c, "content_offset")
 	c.stamps("correction_ns", []int64{t.GetCorrectionNs()}, false)
 	c.stamps("correction_ref_ns", []int64{t.GetCorrectionRefNs()}, false)
 	c.bound("correction_error_ns", t.GetCorrectionErrorNs())
 	if v := t.GetCorrectionDriftPpm(); !(math.Abs(v) <= maxDriftPpm) {
 		c.failf("correction_drift_ppm", "%g, expected at most %d", v, int(maxDriftPpm))
 	}
+}
+
+func (o *ContentOffset) check(c *checker, field string) {
+	if o == nil {
+		return
+	}
+	c.stamps(field+".offset_ns", []int64{o.GetOffsetNs()}, false)
+	if v := o.GetConfidence(); !(v >= 0 && v <= math.MaxFloat64) {
+		c.failf(field+".confidence", "%g, expected 0 or more", v)
+	}
+	c.bound(field+".error_ns", o.GetErrorNs())
 }
 
 // checkPair checks what belongs to ego sample i.
@@ -257,12 +262,20 @@ func (e *SegmentEvent) Validate() error {
 		c.failf("confidence", "%g, expected 0 to 1", v)
 	}
 	c.enum("kind", int32(e.GetKind()), SegmentKind_name)
-	if e.GetEndReason() != 0 || e.GetKind() == SegmentKind_SEGMENT_KIND_COMMITTED {
+	switch {
+	case e.GetKind() == SegmentKind_SEGMENT_KIND_CONFIRMED && e.GetEndReason() != 0:
+		c.failf("end_reason", "%s, but a confirmed segment has not ended", e.GetEndReason())
+	case e.GetEndReason() != 0 || e.GetKind() == SegmentKind_SEGMENT_KIND_COMMITTED:
 		c.enum("end_reason", int32(e.GetEndReason()), EndReason_name)
+	}
+	if e.GetDecidedNs() != 0 {
+		c.time("decided_ns", e.GetDecidedNs())
 	}
 	c.bound("bound_ns", e.GetBoundNs())
 	if e.GetLastSeq() < e.GetFirstSeq() {
 		c.failf("last_seq", "%d is before the first, %d", e.GetLastSeq(), e.GetFirstSeq())
+	} else if n, of := e.GetLastSeq()-e.GetFirstSeq(), max(e.GetBridged(), e.GetRushed()); of > 0 && of-1 > n {
+		c.failf("bridged", "%d bridged and %d rushed of the samples %d to %d", e.GetBridged(), e.GetRushed(), e.GetFirstSeq(), e.GetLastSeq())
 	}
 	return c.err
 }

@@ -84,6 +84,7 @@ func segmentEvent() *SegmentEvent {
 	return &SegmentEvent{
 		Device: "rig-1", Take: "take-7", Release: "r1", Label: "tighten screw", StartNs: t0, EndNs: t0 + 1e9, Confidence: 0.75,
 		Revision: 2, Kind: SegmentKind_SEGMENT_KIND_COMMITTED, EndReason: EndReason_END_REASON_GAP, BoundNs: 1e6, FirstSeq: 4, LastSeq: 14,
+		DecidedNs: t0 + 3e9, Bridged: 2, Rushed: 11,
 	}
 }
 
@@ -316,6 +317,10 @@ func TestOtherRefusals(t *testing.T) {
 		{"SegmentEvent.end_reason: unknown value 77", func(e *SegmentEvent) { e.EndReason, e.Kind = 77, 1 }},
 		{"SegmentEvent.bound_ns: ", func(e *SegmentEvent) { e.BoundNs = math.MinInt64 }},
 		{"SegmentEvent.last_seq: 3 is before the first, 4", func(e *SegmentEvent) { e.LastSeq = 3 }},
+		{"SegmentEvent.end_reason: END_REASON_GAP, but a confirmed segment", func(e *SegmentEvent) { e.Kind = SegmentKind_SEGMENT_KIND_CONFIRMED }},
+		{"SegmentEvent.decided_ns: -1", func(e *SegmentEvent) { e.DecidedNs = -1 }},
+		{"SegmentEvent.bridged: 12 bridged", func(e *SegmentEvent) { e.Bridged = 12 }},
+		{"SegmentEvent.bridged: 2 bridged and 12 rushed", func(e *SegmentEvent) { e.Rushed = 12 }},
 	})
 	checkRefused(t, status, DecodeStatus, []refused[*Status]{
 		{"Status.device: ", func(s *Status) { s.Device = "" }},
