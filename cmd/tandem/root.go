@@ -21,6 +21,19 @@ type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
+// exitStatus ends a command that did its work, and has said what it found, with a status of its own. 0 is no error.
+func exitStatus(code int) error {
+	if code == exitOK {
+		return nil
+	}
+	return statusError(code)
+}
+
+// statusError is an exit status that needs no words.
+type statusError int
+
+func (e statusError) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+
 // usagef makes a usageError.
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
@@ -33,6 +46,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitOK
+	}
+	var status statusError
+	if errors.As(err, &status) {
+		return int(status)
 	}
 	fmt.Fprintf(stderr, "tandem: %v\n", err)
 	var u usageError
