@@ -80,6 +80,8 @@ type PairConfig struct {
 	// samples around the rig's.
 	Lateness    time.Duration `yaml:"lateness"`
 	Interpolate bool          `yaml:"interpolate"`
+	// Content says what is done where what an exo camera shows contradicts its clock: off, report, correct or reject.
+	Content string `yaml:"content"`
 }
 
 // RuntimeConfig says what models run on.
@@ -141,6 +143,7 @@ func (c *Config) setDefaults() {
 	def(&c.Pair.MaxDt, 100*time.Millisecond)
 	def(&c.Pair.Wait, 10*time.Second)
 	def(&c.Pair.Buffer, 4096)
+	def(&c.Pair.Content, ContentReport)
 	def(&c.StatusEvery, 5*time.Second)
 }
 

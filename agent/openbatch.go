@@ -33,12 +33,24 @@ func newOpenBatch(take *egoTake, ego *wire.SampleBatch, rows int) *openBatch {
 	return &openBatch{take: take, ego: ego, rows: rows, rejected: map[string]uint64{}}
 }
 
+// exoOrigin is what has to be known of an exo sample beside itself.
+type exoOrigin struct {
+	*wire.SampleBatch
+	fix contentFix // is in the sample's time and bound
+}
+
+// originOf returns where an exo sample is from.
+func originOf(s *pair.Sample) *exoOrigin {
+	o, _ := s.Origin.(*exoOrigin)
+	return o
+}
+
 // openTrack is one exo camera's part of an ego batch. A camera may begin another take within it, which is another track.
 type openTrack struct {
 	camera  int
-	origin  *wire.SampleBatch // of the first match
-	samples []pair.Sample     // partners and spare ones, in the order in which they came
-	place   map[int64]int32   // in samples, by sequence number
+	origin  *exoOrigin      // of the first match
+	samples []pair.Sample   // partners and spare ones, in the order in which they came
+	place   map[int64]int32 // in samples, by sequence number
 
 	index  []int32 // in samples
 	dt     []int64
@@ -52,13 +64,13 @@ type openTrack struct {
 // add appends a match of the row that is being decided. It reports false when the exo camera changed its release within
 // the batch: a track has features of one extractor only, so such a row stays without this partner.
 func (o *openBatch) add(camera int, ego *pair.Sample, m pair.Match) bool {
-	origin, _ := m.Exo.Origin.(*wire.SampleBatch)
+	origin := originOf(m.Exo)
 	t := o.track(camera, origin)
 	if !t.holds(origin) {
 		return false
 	}
 	if m.Other != nil {
-		if from, _ := m.Other.Origin.(*wire.SampleBatch); !t.holds(from) {
+		if !t.holds(originOf(m.Other)) {
 			m.Other, m.Weight = nil, 0
 			m.Dt, m.Bound = ego.Time-m.Exo.Time, ego.Bound+m.Exo.Bound
 			if m.Grade = pair.GradeOf(max(m.Dt, -m.Dt) + m.Bound); m.Grade == pair.Rejected {
@@ -80,9 +92,19 @@ func (o *openBatch) add(camera int, ego *pair.Sample, m pair.Match) bool {
 	return true
 }
 
-// holds reports whether a batch's features are of the track's release.
-func (t *openTrack) holds(b *wire.SampleBatch) bool {
+// holds reports whether a batch's features are of the track's release, and its times corrected like the track's.
+func (t *openTrack) holds(b *exoOrigin) bool { return t.origin.fix == b.fix && t.sameRelease(b) }
+
+func (t *openTrack) sameRelease(b *exoOrigin) bool {
 	return t.origin.Release == b.Release && t.origin.Extractor == b.Extractor && t.origin.Dim == b.Dim
+}
+
+// changed tells why a row stays without a partner that the track of its take doesn't hold.
+func (o *openBatch) changed(camera int, s *pair.Sample) pair.Reason {
+	if b := originOf(s); o.track(camera, b).sameRelease(b) {
+		return correctionChanged
+	}
+	return releaseChanged
 }
 
 // sample returns the index of a sample in the track, which it is added to unless it is there.
@@ -102,7 +124,7 @@ const spareBytes = wire.MaxMessage / 4
 // spare keeps an exo sample that is nobody's partner, and reports whether there was room for it: with another offset it would
 // be one.
 func (o *openBatch) spare(camera int, s *pair.Sample) bool {
-	origin, _ := s.Origin.(*wire.SampleBatch)
+	origin := originOf(s)
 	size := len(s.Features)
 	for _, t := range o.tracks {
 		size += len(t.samples) * int(t.origin.Dim) * wire.F16Size
@@ -111,14 +133,14 @@ func (o *openBatch) spare(camera int, s *pair.Sample) bool {
 		return false
 	}
 	t := o.track(camera, origin)
-	if t.holds(origin) {
+	if t.sameRelease(origin) {
 		t.sample(s)
 	}
-	return t.holds(origin)
+	return t.sameRelease(origin)
 }
 
 // track returns the camera's track of the exo take that a batch belongs to.
-func (o *openBatch) track(camera int, origin *wire.SampleBatch) *openTrack {
+func (o *openBatch) track(camera int, origin *exoOrigin) *openTrack {
 	for _, t := range o.tracks {
 		if t.camera == camera && t.origin.Take == origin.Take {
 			return t
@@ -171,13 +193,15 @@ func (t *openTrack) pad(n int) {
 }
 
 // message makes the batch of pairs, once all rows are decided.
-func (o *openBatch) message(cameras []string, maxDt time.Duration) *wire.PairBatch {
+func (o *openBatch) message(cameras []string, maxDt time.Duration, seen *content) *wire.PairBatch {
 	b := &wire.PairBatch{Ego: o.ego, Last: o.ego.Last, Rejected: maps.Clone(o.take.rejected), MaxDtNs: int64(maxDt)}
 	for reason, n := range o.rejected {
 		b.Rejected[reason] += n
 	}
 	for _, t := range o.tracks {
-		b.Exo = append(b.Exo, t.message(cameras[t.camera]))
+		x := t.message(cameras[t.camera])
+		x.ContentOffset, _ = seen.estimateOf(t.camera)
+		b.Exo = append(b.Exo, x)
 	}
 	return b
 }
@@ -195,7 +219,8 @@ func (t *openTrack) message(camera string) *wire.ExoTrack {
 	sorted := make([]int32, n)
 	for to, from := range order {
 		s := &t.samples[from]
-		seq[to], raw[to], at[to], within[to] = s.Seq, s.Raw, s.Time, s.Bound
+		fix := originOf(s).fix
+		seq[to], raw[to], at[to], within[to] = s.Seq, s.Raw, s.Time-fix.ns, s.Bound-fix.err
 		features = append(features, s.Features...)
 		sorted[from] = int32(to)
 	}
@@ -212,6 +237,7 @@ func (t *openTrack) message(camera string) *wire.ExoTrack {
 		Dim: t.origin.Dim, Seq: wire.AppendDeltas(nil, seq), RawNs: wire.AppendDeltas(nil, raw),
 		SiteNs: wire.AppendDeltas(nil, at), SampleBoundNs: wire.AppendDeltas(nil, within), Features: features,
 		Index: t.index, DtNs: t.dt, BoundNs: t.bound, Grade: t.grade,
+		CorrectionNs: t.origin.fix.ns, CorrectionErrorNs: t.origin.fix.err,
 	}
 	if t.mixed {
 		x.Other, x.Weight = t.other, t.weight

@@ -20,6 +20,9 @@ const (
 	timeWentBack   pair.Reason = "time_went_back"  // the ego sample is earlier than one before it
 	unsynchronized pair.Reason = "unsynchronized"  // the rig or the exo camera doesn't know the site's time
 	twoCameras     pair.Reason = "two_cameras"     // two cameras send under the exo camera's name
+
+	contradicted      pair.Reason = "content"            // what the exo camera shows contradicts its clock
+	correctionChanged pair.Reason = "correction_changed" // its times were corrected otherwise within the ego batch
 )
 
 // pairing joins the rig's batches with those of the exo cameras and publishes a PairBatch for each ego batch. ego is
@@ -48,6 +51,7 @@ type pairing struct {
 	live    bool
 	moved   time.Time // when a row was last decided, or began to wait
 	warn    throttle
+	content *content
 
 	told    sync.Mutex // guards what of sources others ask: mu may be held as long as the hub is away
 	sources []exoSource
@@ -69,6 +73,7 @@ func newPairing(cfg pair.Config, wait time.Duration, publish func(context.Contex
 		cameras: cfg.Exo, wait: wait, publish: publish, online: func() bool { return true }, count: count, log: log,
 		changed: make(chan struct{}), join: j, take: &egoTake{}, moved: time.Now(), maxDt: cfg.MaxDt,
 		sources: make([]exoSource, len(cfg.Exo)), warn: throttle{log: log},
+		content: newContent(ContentOff, nil, 0, count, log),
 	}
 	for i, c := range cfg.Exo {
 		names := map[pair.Reason]string{}
@@ -99,6 +104,7 @@ func (p *pairing) ego(ctx context.Context, b *wire.SampleBatch) error {
 	// The batch becomes open piece by piece; rows of it may be decided before its end is pushed.
 	o := newOpenBatch(p.take, b, len(raw))
 	p.open = append(p.open, o)
+	p.content.ego(b, site, bound)
 	for i := range raw {
 		if bound[i] >= wire.UnknownBound {
 			// When it was taken is not known. The sample stays in the upload, without a partner.
@@ -178,13 +184,15 @@ func (p *pairing) exo(ctx context.Context, i int, b *wire.SampleBatch) error {
 		p.count.add(exoCounts[why], uint64(len(raw)))
 		return nil
 	}
+	p.content.exo(i, b, site, bound)
+	origin := &exoOrigin{b, p.content.fixOf(i)}
 	for k := range raw {
 		if err := p.roomFor(ctx, i); err != nil {
 			return err
 		}
 		err := p.join.Exo(i, pair.Sample{
-			Take: b.Take, Seq: int64(b.FirstSeq) + int64(k), Raw: raw[k], Time: site[k], Bound: bound[k],
-			Features: b.Features[k*row : (k+1)*row], Origin: b,
+			Take: b.Take, Seq: int64(b.FirstSeq) + int64(k), Raw: raw[k], Time: site[k] + origin.fix.ns, Bound: bound[k] + origin.fix.err,
+			Features: b.Features[k*row : (k+1)*row], Origin: origin,
 		})
 		if err != nil {
 			p.count.drop("exo_time_went_back", 1) // a take played again, or a camera whose clock was set back
@@ -236,7 +244,7 @@ func (p *pairing) trouble() string {
 			return fmt.Sprintf("exo camera %s doesn't know the site's time: nothing is paired with it", p.cameras[i])
 		}
 	}
-	return ""
+	return p.content.trouble()
 }
 
 // roomFor waits until the joiner takes another sample of camera i.
@@ -299,9 +307,7 @@ func (p *pairing) decide(ctx context.Context) error {
 		o := p.deciding()
 		for i, list := range row.Spare {
 			for k := range list {
-				if !o.spare(i, &list[k]) {
-					p.count.drop("exo_spare", 1)
-				}
+				p.spare(o, i, &list[k])
 			}
 		}
 		for i, m := range row.Matches {
@@ -310,8 +316,12 @@ func (p *pairing) decide(ctx context.Context) error {
 				p.reject(o, i, p.sources[i].why)
 			case m.Exo == nil:
 				p.reject(o, i, m.Reason)
+			case p.content.rejects(i):
+				p.spare(o, i, m.Exo)
+				p.reject(o, i, contradicted)
 			case !o.add(i, &row.Ego, m):
-				p.reject(o, i, releaseChanged)
+				p.reject(o, i, o.changed(i, m.Exo))
+				p.spare(o, i, m.Exo)
 			default:
 				p.made(i, m.Grade)
 			}
@@ -322,6 +332,13 @@ func (p *pairing) decide(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// spare keeps an exo sample that is nobody's partner with a batch, or counts that there was no room.
+func (p *pairing) spare(o *openBatch, camera int, s *pair.Sample) {
+	if !o.spare(camera, s) {
+		p.count.drop("exo_spare", 1)
+	}
 }
 
 // reject counts a pair that is not made. What its batch rejects is told with the batch, so that messages don't depend on
@@ -358,6 +375,7 @@ func (p *pairing) tally() []*wire.PairCounts {
 	for i := range p.sources {
 		c := p.sources[i].counts
 		list[i] = &wire.PairCounts{Exo: c.Exo, Gold: c.Gold, Silver: c.Silver, Bronze: c.Bronze, Rejected: maps.Clone(c.Rejected)}
+		list[i].Content, list[i].ContentAlarm = p.content.estimateOf(i)
 	}
 	return list
 }
@@ -368,6 +386,7 @@ var (
 		pair.TooFar: "pairs_rejected_too_far", pair.TooWide: "pairs_rejected_bound", pair.NoExo: "pairs_rejected_no_exo",
 		releaseChanged: "pairs_rejected_release_changed", timeWentBack: "pairs_rejected_time_went_back",
 		unsynchronized: "pairs_rejected_unsynchronized", twoCameras: "pairs_rejected_two_cameras",
+		contradicted: "pairs_rejected_content", correctionChanged: "pairs_rejected_correction_changed",
 	}
 	exoCounts = map[pair.Reason]string{unsynchronized: "dropped_exo_unsynchronized", twoCameras: "dropped_exo_two_cameras"}
 )
@@ -386,7 +405,7 @@ func (p *pairing) deciding() *openBatch {
 func (p *pairing) finish(ctx context.Context) error {
 	for len(p.open) > 0 && p.open[0].done() {
 		o := p.open[0]
-		if err := p.publish(ctx, o.message(p.cameras, p.maxDt)); err != nil {
+		if err := p.publish(ctx, o.message(p.cameras, p.maxDt, p.content)); err != nil {
 			return fmt.Errorf("publish pairs %s: %w", o.ego.ID(), err)
 		}
 		for reason, n := range o.rejected {

@@ -105,7 +105,7 @@ func partners(p *wire.PairBatch) string {
 	return strings.Join(rows, " ")
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

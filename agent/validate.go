@@ -112,6 +112,8 @@ func (c *Config) validatePair() error {
 		return bad("pair.wait", p.Wait, "at least 1ms")
 	case p.Lateness < 0 || p.Lateness > time.Minute:
 		return bad("pair.lateness", p.Lateness, "0 to 1m")
+	case !slices.Contains([]string{ContentOff, ContentReport, ContentCorrect, ContentReject}, p.Content):
+		return bad("pair.content", fmt.Sprintf("%q", p.Content), "off, report, correct or reject")
 	case p.Buffer < 2:
 		return bad("pair.buffer", p.Buffer, "at least 2 samples")
 	}
@@ -142,6 +144,9 @@ func (r *RuntimeConfig) validate() error {
 	for _, p := range slices.Sorted(maps.Keys(r.ProviderOptions)) {
 		if !slices.Contains(r.Providers, p) {
 			return bad("runtime.provider_options", fmt.Sprintf("of %q", p), "those of runtime.providers only")
+		}
+		if err := ort.CheckOptions(p, r.ProviderOptions[p]); err != nil {
+			return fmt.Errorf("runtime.provider_options: %w", err)
 		}
 	}
 	return nil
