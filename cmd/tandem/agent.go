@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"tandem/runtime/ort"
 	"tandem/stream/bus"
 	"tandem/stream/capture"
+	"tandem/sync/clock"
 )
 
 // agentFlags are the flags of tandem agent.
@@ -204,6 +206,7 @@ type agentPlan struct {
 	Store   string      `json:"store"`
 	Bundle  *planBundle `json:"bundle,omitempty"`
 	Follows bool        `json:"follows"` // assigned releases
+	Clock   string      `json:"clock"`   // where site time comes from
 	Exo     []string    `json:"exo,omitempty"`
 	Takes   []planTake  `json:"takes"`
 
@@ -233,7 +236,7 @@ func (f *agentFlags) runCheck(ctx context.Context, stdout io.Writer, cfg agent.C
 	p := agentPlan{
 		Config: f.config, Site: cfg.Site, Cell: cfg.Cell, Device: cfg.Device, Role: cfg.Role, Takes: []planTake{},
 		Store: filepath.Join(cfg.Store, cfg.Device), Follows: cfg.Bundle.Follow == nil || *cfg.Bundle.Follow,
-		Exo: cfg.Pair.Exo, maxDt: cfg.Pair.MaxDt, wait: cfg.Pair.Wait,
+		Exo: cfg.Pair.Exo, maxDt: cfg.Pair.MaxDt, wait: cfg.Pair.Wait, Clock: plannedClock(&cfg, sources),
 	}
 	for _, u := range cfg.NATS.URLs {
 		p.Hub = append(p.Hub, hubAddress(u))
@@ -267,6 +270,32 @@ func (f *agentFlags) runCheck(ctx context.Context, stdout io.Writer, cfg agent.C
 		return usagef("%s: %d of %d recordings can't be played", f.config, broken, len(sources))
 	}
 	return nil
+}
+
+// plannedClock says where the site's time will come from.
+func plannedClock(cfg *agent.Config, sources []agent.Source) string {
+	live := false
+	for _, s := range sources {
+		kind, err := capture.KindOf(s.Capture.Source)
+		live = live || err == nil && kind.Live()
+	}
+	k, asked := cfg.SiteClock()
+	switch {
+	case !live:
+		return "the recordings' own time"
+	case !asked:
+		return fmt.Sprintf("this machine's own, taken for the site's ± %v (camera.clock_bound)", cfg.Camera.ClockBound)
+	}
+	var from []string
+	for _, kind := range clock.Kinds() {
+		switch {
+		case kind == clock.SourceNTP && (len(k.Sources) == 0 || slices.Contains(k.Sources, kind)):
+			from = append(from, "ntp "+strings.Join(k.NTP.Servers, ", "))
+		case slices.Contains(k.Sources, kind):
+			from = append(from, kind)
+		}
+	}
+	return strings.Join(from, "; ") + " (not tried)"
 }
 
 // openPlanned opens and probes the configured bundle.
@@ -316,6 +345,7 @@ func (p *agentPlan) print(w io.Writer, asJSON bool) error {
 			line("runs", "%s", f)
 		}
 	}
+	line("clock", "%s", p.Clock)
 	if len(p.Exo) > 0 {
 		line("pairs", "with %s, at most %v apart, a silent camera is waited for %v", strings.Join(p.Exo, ", "), p.maxDt, p.wait)
 	}

@@ -180,6 +180,9 @@ func serveHub(ctx context.Context, stdout io.Writer, server *bus.Server, o hubOp
 	if url := server.MonitorURL(); url != "" {
 		fmt.Fprintf(stdout, "hub: monitoring %s\n", url)
 	}
+	if o.ntp == "" {
+		fmt.Fprintln(stdout, "hub: NTP isn't answered; live cameras learn the site's time with --ntp :123")
+	}
 	fmt.Fprintf(stdout, "hub: next: put %s under nats: urls: in an agent's configuration and run 'tandem agent'; look with 'nats -s %s stream ls'\n",
 		server.URL(), server.URL())
 	ticker := time.NewTicker(hubCheck)

@@ -11,6 +11,6 @@ func newSync() *cobra.Command {
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		Example: `  tandem sync check ego.mp4 exo1.mp4 exo2.mp4`,
 	}
-	cmd.AddCommand(newSyncCheck(), newSyncRedo())
+	cmd.AddCommand(newSyncCheck(), newSyncRedo(), newSyncStatus())
 	return cmd
 }

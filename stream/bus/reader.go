@@ -16,8 +16,10 @@ type ReadConfig struct {
 	Stream  string
 	Filters []Subject // whose messages; none means all of the stream
 	// Since is the time from which messages were stored, by the server's clock; zero means from the first one kept. What
-	// was captured at a time is stored later, so a reader that wants a take starts at the take's beginning.
+	// was captured at a time is stored later, so a reader that wants a take starts at the take's beginning. Not with Newest.
 	Since time.Time
+	// Newest reads the newest message of each subject only, and those that come after.
+	Newest bool
 	// Follow reads on as messages arrive, until ctx ends. Otherwise Read ends once it has caught up.
 	Follow bool
 }
@@ -41,7 +43,9 @@ func read(ctx context.Context, js jetstream.JetStream, cfg ReadConfig, handle Ha
 	for _, f := range cfg.Filters {
 		spec.FilterSubjects = append(spec.FilterSubjects, f.String())
 	}
-	if !cfg.Since.IsZero() {
+	if cfg.Newest {
+		spec.DeliverPolicy = jetstream.DeliverLastPerSubjectPolicy
+	} else if !cfg.Since.IsZero() {
 		spec.DeliverPolicy, spec.OptStartTime = jetstream.DeliverByStartTimePolicy, &cfg.Since
 	}
 	cons, err := js.OrderedConsumer(ctx, cfg.Stream, spec)
