@@ -112,6 +112,7 @@ func TestBadConfigurations(t *testing.T) {
 		"wait":           {with(egoConfig, "pair: {exo: [exo1], wait: -1s}"), "pair.wait is -1s, expected at least 1ms"},
 		"wait of 0":      {with(egoConfig, "pair: {exo: [exo1], wait: 0}"), "line 8: pair.wait is 0, expected a time with its unit such as 250ms"},
 		"buffer":         {with(egoConfig, "pair: {exo: [exo1], buffer: 1}"), "pair.buffer is 1, expected at least 2 samples"},
+		"content":        {with(egoConfig, "pair: {exo: [exo1], content: maybe}"), `pair.content is "maybe", expected off, report, correct or reject`},
 
 		"threads":  {with(exoConfig, "runtime: {threads: -1}"), "runtime.threads is -1, expected 0 (one) or more"},
 		"provider": {with(exoConfig, "runtime: {providers: [cpu, gpu]}"), `runtime.providers[1] is "gpu", expected one of tensorrt, cuda, openvino, coreml, qnn, xnnpack, cpu`},
@@ -151,7 +152,7 @@ func TestConfigDefaults(t *testing.T) {
 			Site: "plant", Cell: "cell-1", Device: "exo1", Role: RoleExo, Store: "data", StatusEvery: 5 * time.Second,
 			NATS:   bus.Client{URLs: []string{"nats://127.0.0.1:4222"}},
 			Camera: CameraConfig{Source: "video.mp4", Pace: "stamps"},
-			Pair:   PairConfig{MaxDt: 100 * time.Millisecond, Wait: 10 * time.Second, Buffer: 4096},
+			Pair:   PairConfig{MaxDt: 100 * time.Millisecond, Wait: 10 * time.Second, Buffer: 4096, Content: ContentReport},
 		}
 		if !reflect.DeepEqual(c, want) {
 			t.Errorf("%s:\ngot  %+v\nwant %+v", name, c, want)
