@@ -20,6 +20,9 @@ const labelFileExt = ".txt"
 
 type evalOptions struct {
 	gt, pred   string
+	online     string
+	device     string
+	fps        float64
 	background []string
 	json       bool
 	perVideo   bool
@@ -28,18 +31,25 @@ type evalOptions struct {
 func newEval() *cobra.Command {
 	var o evalOptions
 	cmd := &cobra.Command{
-		Use:   "eval --gt DIR --pred DIR",
+		Use:   "eval --gt DIR --pred DIR | eval --gt DIR --online EVENTS --fps F",
 		Short: "Score predicted labels against the true ones: MoF, Edit, F1@10, F1@25, F1@50",
 		Long: `Score predicted labels against the true ones.
 
 Both folders hold one NAME.txt for each video, with one label a line and one line a frame; labels may hold spaces.
 The two files of a video must have as many lines. Other files in the folders are ignored. Scores are in per cent;
-docs/metrics.md says what each of them means.`,
+docs/metrics.md says what each of them means.
+
+With --online, the events that a device published are scored instead: both streams, how late starts were confirmed and how
+near they are, how often the provisional stream was revised. EVENTS is the file that tandem agent --events and tandem demo
+write (docs/segments.md); DIR/TAKE.txt is the truth of a take, of --fps frames a second.`,
 		Example: `  # the table of all videos together
   tandem eval --gt takes/labels --pred build/pred --background background
 
   # two classes that are no actions, every video for itself, for a program
-  tandem eval --gt gt --pred pred --background "action start,action end" --per-video --json`,
+  tandem eval --gt gt --pred pred --background "action start,action end" --per-video --json
+
+  # the stream of a device
+  tandem eval --online build/demo/seed-1/events.jsonl --gt build/demo/seed-1/truth --fps 15 --background background`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return runEval(cmd.OutOrStdout(), cmd.ErrOrStderr(), o)
@@ -47,7 +57,10 @@ docs/metrics.md says what each of them means.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.gt, "gt", "", "folder of the true labels (required)")
-	f.StringVar(&o.pred, "pred", "", "folder of the predicted labels (required)")
+	f.StringVar(&o.pred, "pred", "", "folder of the predicted labels (required without --online)")
+	f.StringVar(&o.online, "online", "", "file of segment events to score instead of --pred")
+	f.StringVar(&o.device, "device", "", "with --online: the device whose events are scored (default: the only one)")
+	f.Float64Var(&o.fps, "fps", 0, "with --online: frames a second of the true labels (required)")
 	f.StringSliceVar(&o.background, "background", nil, "classes that are no actions: their segments don't count in Edit and F1")
 	f.BoolVar(&o.json, "json", false, "print JSON")
 	f.BoolVar(&o.perVideo, "per-video", false, "score each video for itself, too")
@@ -73,6 +86,9 @@ func runEval(stdout, stderr io.Writer, o evalOptions) error {
 	background, err := o.check()
 	if err != nil {
 		return err
+	}
+	if o.online != "" {
+		return runOnlineEval(stdout, stderr, o, background)
 	}
 	names, err := pairLabelFiles(o.gt, o.pred)
 	if err != nil {
@@ -110,7 +126,11 @@ func (o evalOptions) check() ([]string, error) {
 	if o.gt == "" {
 		return nil, usagef("--gt is missing: the folder of the true labels")
 	}
-	if o.pred == "" {
+	if o.online != "" {
+		if err := o.checkOnline(); err != nil {
+			return nil, err
+		}
+	} else if o.pred == "" {
 		return nil, usagef("--pred is missing: the folder of the predicted labels")
 	}
 	background := make([]string, len(o.background))
