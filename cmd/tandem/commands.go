@@ -14,5 +14,6 @@ func commands() []*cobra.Command {
 		newSync(),
 		newSim(),
 		newBench(),
+		newDoctor(),
 	}
 }

@@ -139,3 +139,12 @@ func FindLibrary() (string, error) {
 	}
 	return libraryNames[0], nil
 }
+
+// Quiet keeps the library from writing its own errors to the standard error stream, for programs that say themselves what
+// they found. Errors are returned as ever.
+func Quiet() error {
+	if err := Init(""); err != nil {
+		return err
+	}
+	return onnx.SetEnvironmentLogLevel(onnx.LoggingLevelFatal)
+}
