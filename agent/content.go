@@ -21,12 +21,16 @@ const (
 )
 
 const (
-	contentWindow = 90 * time.Second // that is compared
+	contentWindow = 2 * time.Minute  // that is compared
 	contentLeast  = 60 * time.Second // of it must be there
-	contentEvery  = 10 * time.Second // of the streams' time
+	contentEvery  = 15 * time.Second // of the streams' time
 	contentTimes  = 3                // estimates in a row that have to say the same before it counts
 	contentBand   = 5 * time.Second  // the largest offset that is looked for
 	contentRate   = 30               // samples a second that fit a window; of more, it is shorter
+
+	// contentLead is what an offset has to be beyond all bounds before it contradicts a clock: a head turns before hands
+	// move, so a rig shows what happens up to so much earlier than a fixed camera.
+	contentLead = 250 * time.Millisecond
 )
 
 // content compares what the rig and its exo cameras show. Clocks can't see how long a camera takes until it stamps a frame;
@@ -164,11 +168,11 @@ func contentSearch(rateHz float64) offset.Search {
 // judge compares an estimate with the clock, which is bound off at most, and with what is corrected already.
 func (c *content) judge(x *contentCamera, bound int64) {
 	e := x.estimate
-	off := func(from int64) bool { return max(e.OffsetNs-from, from-e.OffsetNs) > e.ErrorNs+bound }
-	contradicts := off(0)
+	off := func(from, within int64) bool { return max(e.OffsetNs-from, from-e.OffsetNs) > e.ErrorNs+within }
+	contradicts := off(0, bound+int64(contentLead))
 	changed := contradicts != x.alarm
 	if c.mode == ContentCorrect && x.alarm && contradicts {
-		changed = off(x.fix.ns)
+		changed = off(x.fix.ns, x.fix.err)
 	}
 	if !changed {
 		x.against = 0

@@ -24,6 +24,13 @@ func search(rateHz float64) offset.Search {
 	}
 }
 
+// lead is what an offset has to be beyond all bounds before it contradicts the clocks: a head turns before hands move, so a
+// rig shows what happens up to so much earlier than a fixed camera.
+const lead = 250 * time.Millisecond
+
+// errAgrees says that a camera's content does not contradict its clock.
+var errAgrees = errors.New("agrees with the clocks")
+
 // sureDrift is how many standard errors a drift has to have. It is looked for in every take, so a few by chance are large.
 const sureDrift = 4
 
@@ -60,7 +67,35 @@ func (t *take) estimate(ctx context.Context, c *camera) (estimated, error) {
 		e.DriftPPM = round(m.Drift * 1e6)
 		e.ErrorMS = round((m.Bound() + 3*m.DriftErr*m.Common/2) * 1e3)
 	}
-	return e, e.Validate()
+	if err := e.Validate(); err != nil {
+		return e, err
+	}
+	if beyond := math.Abs(m.Offset) - m.Bound() - t.clockBound(c).Seconds(); beyond <= lead.Seconds() {
+		return e, fmt.Errorf("%w: %+.0f ± %.0f ms, and up to %v may be a head that turns before hands move", errAgrees, e.OffsetMS, e.ErrorMS, lead)
+	}
+	return e, nil
+}
+
+// clockBound is what the bounds of a sample of the rig and of one of the camera add up to.
+func (t *take) clockBound(c *camera) time.Duration {
+	var rig, exo []int64
+	for _, r := range t.records {
+		for _, b := range r.bound {
+			rig = append(rig, min(b, wire.UnknownBound/2))
+		}
+	}
+	for _, s := range c.samples {
+		exo = append(exo, min(max(s.bound, 0), wire.UnknownBound/2))
+	}
+	return time.Duration(median(rig) + median(exo))
+}
+
+func median(v []int64) int64 {
+	if len(v) == 0 {
+		return 0
+	}
+	slices.Sort(v)
+	return v[len(v)/2]
 }
 
 // round rounds to thousandths: nothing is known more precisely, and it reads better.

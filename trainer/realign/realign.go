@@ -21,6 +21,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tandem/sync/pair"
 	"tandem/trainer/pairfile"
 )
 
@@ -225,7 +226,10 @@ func (w *work) plan(ctx context.Context, t *take, report *TakeReport) []*alignme
 			found, err := t.estimate(ctx, c)
 			r.Confidence = found.confidence
 			if err != nil {
-				r.Action, r.Note = Refused, err.Error()
+				r.Note = err.Error()
+				if !errors.Is(err, errAgrees) {
+					r.Action = Refused
+				}
 				break
 			}
 			r.Action, offset = Aligned, found.Offset
@@ -258,6 +262,9 @@ func (w *work) verify(t *take, report *TakeReport) error {
 		}
 		r.After, r.Unpaired = c.before, c.unpaired()
 		r.OffsetMS, r.DriftPPM, r.ErrorMS = c.before.OffsetMS, c.drift, c.error
+		if n := r.After.Rejected[string(pair.TooWide)]; r.Action == Aligned && n > r.After.Pairs() {
+			r.Note = fmt.Sprintf("an offset that is known to ±%.0f ms makes most pairs worse than bronze; give it with a smaller error if you know it better", r.ErrorMS)
+		}
 	}
 	return nil
 }

@@ -34,7 +34,7 @@ type TakeReport struct {
 type CameraReport struct {
 	Camera string `json:"camera"`
 	Action string `json:"action"`
-	Note   string `json:"note,omitempty"` // why it was refused
+	Note   string `json:"note,omitempty"` // what is to be known of it, such as why it was refused
 	// Offset is what is applied in the archive that was written.
 	OffsetMS   float64 `json:"offset_ms"`
 	DriftPPM   float64 `json:"drift_ppm"`
