@@ -58,7 +58,8 @@ bench-train: build ## time training steps beside PyTorch's figures; result in bu
 
 bench-sync: build ## measure clocks, stamps and pairs on simulated sites; result in build/bench/sync.json
 	@mkdir -p build/bench
-	@$(ENV) missed=0; build/bin/tandem bench sync --json > build/bench/sync.json.new || missed=$$?; \
+	@$(ENV) missed=0; data=../shared/data/two-stream-50salads; [ -d $$data ] || data=; \
+		build/bin/tandem bench sync --features "$$data" --json > build/bench/sync.json.new || missed=$$?; \
 		if [ -s build/bench/sync.json.new ]; then mv build/bench/sync.json.new build/bench/sync.json; fi; exit $$missed
 	@echo "bench-sync: build/bench/sync.json"
 

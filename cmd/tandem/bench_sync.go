@@ -17,6 +17,7 @@ var syncParts = []syncPart{
 	{"clock", measureSyncClock},
 	{"stamps", measureSyncStamps},
 	{"pairs", measureSyncPairs},
+	{"offset", measureSyncOffset},
 }
 
 // syncPart is one measurement. Its result is a field of the report by the part's name.
@@ -29,6 +30,8 @@ type syncPart struct {
 type syncScale struct {
 	scale   float64 // share of the full measurement, in (0, 1]
 	threads int     // 0: all
+
+	features string // data set of two feature streams, "" for none
 }
 
 // syncResult is what a part found, as JSON and as text.
@@ -52,8 +55,8 @@ func newBenchSync() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sync",
 		Short: "Measure how well clocks, stamps and pairs are synchronized",
-		Long: `Measure how well clocks, stamps and pairs are synchronized, where the truth is known: on simulated clocks, networks and
-cameras. Time is simulated and seeds are fixed, so the figures are the same each time and on each machine; only how fast
+		Long: `Measure how well clocks, stamps and pairs are synchronized, and how well offsets are told from content, where the truth is
+known: on simulated clocks, networks and cameras. Time is simulated and seeds are fixed, so the figures are the same each time and on each machine; only how fast
 pairs are joined depends on it.
 
 The parts are ` + strings.Join(names, ", ") + `. Missed targets are errors.`,
@@ -69,6 +72,7 @@ The parts are ` + strings.Join(names, ", ") + `. Missed targets are errors.`,
 	f.StringSliceVar(&o.only, "only", nil, "parts to measure (default all)")
 	f.Float64Var(&o.scale, "scale", o.scale, "share of the full measurement, more than 0 and at most 1")
 	f.IntVar(&o.threads, "threads", 0, "threads (default all)")
+	f.StringVar(&o.features, "features", "", "data set of two feature streams (features_ego, features_exo), whose offsets are told, too")
 	f.BoolVar(&o.json, "json", false, "print JSON")
 	return cmd
 }

@@ -181,19 +181,21 @@ func (s Search) read(sum *agreement, k int) (Match, error) {
 	m.Height, m.Confidence = p.height, p.ratio
 	var errs [2]float64
 	m.StdErr = math.Hypot(sum.spread(p.at, apart, 0, blocks)/s.Hz, s.Floor.Seconds())
+	sure := m.Height >= s.Sure && m.Confidence >= s.Confidence
 	var halves [2]float64
-	drift := true
+	m.drift = true
 	for h := range 2 {
 		q := s.peak(sum.half[h], from, from+2*k, apart)
+		if q.height < s.Related || q.ratio < 1.1 {
+			// A half alone has less to stand out with than the whole, near whose peak its own can't be far.
+			m.drift = false
+			near := int(math.Round(p.at))
+			q = s.peak(sum.half[h], max(from, near-apart), min(from+2*k, near+apart), apart)
+		}
 		halves[h] = q.at / s.Hz
 		errs[h] = math.Hypot(sum.spread(q.at, apart, h*blocks/2, (h+1)*blocks/2)/s.Hz, s.Floor.Seconds())
-		// A half alone has less to stand out with; near the whole's peak it needs less.
-		if q.height < s.Related || q.ratio < 1.1 {
-			drift = false
-		}
 	}
-	if drift {
-		m.drift = true
+	if m.drift || sure {
 		m.Drift, m.DriftErr = halves[1]-halves[0], math.Hypot(errs[0], errs[1])
 	}
 	switch i := int(math.Round(p.at)) - from; {
