@@ -25,6 +25,7 @@ const (
 	contentLeast  = 60 * time.Second // of it must be there
 	contentEvery  = 15 * time.Second // of the streams' time
 	contentTimes  = 3                // estimates in a row that have to say the same before it counts
+	contentSure   = 9                // height of the peak, in standard deviations: the question is asked again and again
 	contentBand   = 5 * time.Second  // the largest offset that is looked for
 	contentRate   = 30               // samples a second that fit a window; of more, it is shorter
 
@@ -37,7 +38,8 @@ const (
 // but whatever happens in the cell, all see it happen. Its methods are called under the pairing's lock, but for trouble and
 // estimateOf.
 //
-// An estimate is of the streams alone: it is made whenever both have passed the next multiple of contentEvery.
+// An estimate is of the streams alone: it is made whenever both have passed the next multiple of contentEvery. Only what
+// another camera refines depends on what has come of that one.
 type content struct {
 	mode    string
 	rig     *curve
@@ -138,8 +140,7 @@ func (c *content) compare(x *contentCamera, to int64) {
 	var rig, exo int64
 	rig, c.sorted = c.rig.window(from, to, &c.one, c.sorted)
 	exo, c.sorted = x.curve.window(from, to, &c.other, c.sorted)
-	steps := float64(len(c.one.Times)-1) / float64(max(c.one.Times[len(c.one.Times)-1]-c.one.Times[0], 1))
-	m, err := offset.Compare(c.one, c.other, contentSearch(steps*1e9))
+	m, err := offset.Compare(c.one, c.other, contentSearch(rateOf(c.one.Times)))
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err != nil {
@@ -152,27 +153,69 @@ func (c *content) compare(x *contentCamera, to int64) {
 		return
 	}
 	c.count.add("content_estimates", 1)
-	x.estimate = &wire.ContentOffset{
-		OffsetNs: -int64(math.Round(m.Offset * 1e9)), ErrorNs: int64(math.Round(m.Bound() * 1e9)), Confidence: min(m.Confidence, math.MaxFloat32),
+	x.estimate = contentOffset(m)
+	if x.contradicts(rig + exo) {
+		if better, ok := c.refine(x, m, from, to); ok {
+			x.estimate = contentOffset(better)
+		}
 	}
 	c.judge(x, rig+exo)
 }
 
+func contentOffset(m offset.Match) *wire.ContentOffset {
+	return &wire.ContentOffset{
+		OffsetNs: -int64(math.Round(m.Offset * 1e9)), ErrorNs: int64(math.Round(m.Bound() * 1e9)), Confidence: min(m.Confidence, math.MaxFloat32),
+	}
+}
+
+// refine compares a camera with another one that agrees with its clock. Two fixed cameras see the same hands, and no head
+// leads them. It reports false where there is no such camera, or they don't bear the rig's estimate out.
+func (c *content) refine(x *contentCamera, rig offset.Match, from, to int64) (offset.Match, bool) {
+	for i := range c.cameras {
+		r := &c.cameras[i]
+		if r == x || r.estimate == nil || r.alarm || r.contradicts(0) {
+			continue
+		}
+		_, c.sorted = r.curve.window(from, to, &c.one, c.sorted)
+		if len(c.one.Times) < 2 {
+			continue
+		}
+		m, err := offset.Compare(c.one, c.other, contentSearch(rateOf(c.one.Times)))
+		if err == nil && math.Abs(m.Offset-rig.Offset) <= rig.Bound()+contentLead.Seconds() {
+			return m, true
+		}
+	}
+	return offset.Match{}, false
+}
+
+// rateOf is how many of the instants there are in a second.
+func rateOf(times []int64) float64 {
+	return float64(len(times)-1) / float64(max(times[len(times)-1]-times[0], 1)) * 1e9
+}
+
+// off reports whether the estimate is beyond its error and within from an offset.
+func (x *contentCamera) off(from, within int64) bool {
+	e := x.estimate
+	return max(e.OffsetNs-from, from-e.OffsetNs) > e.ErrorNs+within
+}
+
+// contradicts reports whether the estimate contradicts the clock, which is bound off at most.
+func (x *contentCamera) contradicts(bound int64) bool { return x.off(0, bound+int64(contentLead)) }
+
 // contentSearch says how curves with so many values a second are compared. No peak is more exact than half a sample.
 func contentSearch(rateHz float64) offset.Search {
 	return offset.Search{
-		Band: contentBand, Smooth: 70 * time.Millisecond, Drop: 3 * time.Second, Floor: time.Duration(1e9 / max(rateHz, 1) / 6),
+		Band: contentBand, Smooth: 70 * time.Millisecond, Drop: 3 * time.Second, Floor: time.Duration(1e9 / max(rateHz, 1) / 6), Sure: contentSure,
 	}
 }
 
 // judge compares an estimate with the clock, which is bound off at most, and with what is corrected already.
 func (c *content) judge(x *contentCamera, bound int64) {
 	e := x.estimate
-	off := func(from, within int64) bool { return max(e.OffsetNs-from, from-e.OffsetNs) > e.ErrorNs+within }
-	contradicts := off(0, bound+int64(contentLead))
+	contradicts := x.contradicts(bound)
 	changed := contradicts != x.alarm
 	if c.mode == ContentCorrect && x.alarm && contradicts {
-		changed = off(x.fix.ns, x.fix.err)
+		changed = x.off(x.fix.ns, x.fix.err)
 	}
 	if !changed {
 		x.against = 0
