@@ -23,8 +23,7 @@ import (
 const (
 	checkWidth  = 860
 	checkPanel  = 150 // height
-	checkLeast  = 20  // seconds of the curves that are drawn
-	checkShown  = 60
+	checkShown  = 30  // seconds of the curves that are drawn
 	checkPixels = 150 // per inch
 )
 
@@ -89,12 +88,12 @@ func checkPlot(title, x, y string) *plot.Plot {
 	p.Legend.TextStyle.Font, p.Legend.Top = face(8), true
 	for _, a := range []*plot.Axis{&p.X, &p.Y} {
 		a.Label.TextStyle.Font, a.Tick.Label.Font = face(9), face(8)
-		a.LineStyle.Color, a.Tick.LineStyle.Color = checkGrey, checkGrey
+		a.Color, a.Tick.Color = checkGrey, checkGrey
 	}
 	return p
 }
 
-// checkCurves draws a minute of both curves, the fixed camera's shifted to where it agrees.
+// checkCurves draws some of both curves, the fixed camera's shifted to where it agrees.
 func checkCurves(cam syncCheckCamera, ego, exo *checkedVideo, search offset.Search) (*plot.Plot, error) {
 	title := fmt.Sprintf("%s: %s", cam.Name, cam.Verdict)
 	label := cam.Name
@@ -132,7 +131,7 @@ func checkCurves(cam syncCheckCamera, ego, exo *checkedVideo, search offset.Sear
 		p.Add(l)
 		p.Legend.Add(one.name, l)
 	}
-	p.X.Min, p.X.Max = from, math.Max(math.Min(to, ego.Seconds()), from+checkLeast)
+	p.X.Min, p.X.Max = from, math.Min(to, ego.Seconds())
 	return p, nil
 }
 

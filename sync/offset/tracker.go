@@ -10,6 +10,7 @@ import (
 // Side is one of the two streams that a Tracker compares.
 type Side uint8
 
+// The sides.
 const (
 	One   Side = iota // the head-mounted camera's stream
 	Other             // the fixed camera's

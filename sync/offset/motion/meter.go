@@ -23,6 +23,7 @@ import (
 // Mount says what a camera hangs on.
 type Mount uint8
 
+// The mounts.
 const (
 	Fixed Mount = iota // on a wall or a post: the picture stands still
 	Head               // on a head: the picture moves with it
