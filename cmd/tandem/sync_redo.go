@@ -39,12 +39,12 @@ An offset says by how much a camera's stamps are late: a positive one means that
 sync check' prints it. It holds for the stamps as they are, so it takes the place of one that was applied before; --undo gives
 back what the rigs paired, byte for byte.
 
---offsets reads JSON, what 'tandem sync check --json' prints or a list of
+--offsets reads JSON, what 'tandem sync check --json' prints (of which it takes the cameras that are shifted) or a list of
   {"device": "rig-1", "take": "take-1", "camera": "exo1", "offset_ms": 120, "drift_ppm": 0, "error_ms": 8}
 where no device is all of them, no take all of the device's. The most exact one counts, and --offset before --offsets.
 
---estimate tells the offsets of all other cameras from their features, take by take. Where it can't be sure, the pairs stay as
-they are.`,
+--estimate tells the offsets of all other cameras from their features, take by take, and applies those that contradict the
+clocks. Where it can't be sure, the pairs stay as they are.`,
 		Example: `  tandem sync redo store/pairs --out aligned --offset exo1=795±10
   tandem sync redo store/pairs --out aligned --offset rig-1/exo1=120 --offset rig-2/take-7/exo1=-40
   tandem sync redo store/pairs --out aligned --estimate --json
@@ -177,6 +177,9 @@ func redoOffset(c realign.CameraReport) string {
 	}
 	if c.DriftPPM != 0 {
 		s += fmt.Sprintf(", %+.1f ppm", c.DriftPPM)
+	}
+	if c.Against != "" {
+		s += " by " + c.Against
 	}
 	return s
 }

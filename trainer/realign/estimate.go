@@ -31,6 +31,9 @@ const lead = 250 * time.Millisecond
 // errAgrees says that a camera's content does not contradict its clock.
 var errAgrees = errors.New("agrees with the clocks")
 
+// errMixed says that a camera's features can't be compared.
+var errMixed = errors.New("the features are of two extractors")
+
 // sureDrift is how many standard errors a drift has to have. It is looked for in every take, so a few by chance are large.
 const sureDrift = 4
 
@@ -38,42 +41,104 @@ const sureDrift = 4
 type estimated struct {
 	Offset
 	confidence float64
+	by         string // the fixed camera that it was compared with; the rig if empty
 }
 
-// estimate tells by how much a camera is late from the features of its samples and the rig's. An error says why it can't.
-func (t *take) estimate(ctx context.Context, c *camera) (estimated, error) {
-	ego, exo, err := t.films(ctx, c)
-	if err != nil {
-		return estimated{}, err
+// guess is what can be told of a camera.
+type guess struct {
+	estimated
+	match offset.Match
+	err   error // why its pairs stay as they are
+	seen  offset.Activity
+}
+
+// estimate tells by how much cameras are late from the features of their samples and the rig's.
+func (t *take) estimate(ctx context.Context, cameras []*camera) (map[string]*guess, error) {
+	guesses := map[string]*guess{}
+	for _, c := range cameras {
+		g := &guess{}
+		guesses[c.name] = g
+		ego, exo, err := t.films(ctx, c)
+		switch {
+		case errors.Is(err, errMixed):
+			g.err = err
+			continue
+		case err != nil:
+			return nil, err
+		}
+		one, err := ego.activity()
+		if err != nil {
+			g.err = fmt.Errorf("the rig: %w", err)
+			continue
+		}
+		if g.seen, g.err = exo.activity(); g.err != nil {
+			continue
+		}
+		g.match, g.err = offset.Compare(one, g.seen, search(min(ego.head.rateHz, exo.head.rateHz)))
+		g.of(c)
+		if g.err == nil {
+			g.err = t.agrees(c, g)
+		}
 	}
-	one, err := ego.activity()
-	if err != nil {
-		return estimated{}, fmt.Errorf("the rig: %w", err)
+	for _, c := range cameras {
+		if g := guesses[c.name]; g.err == nil {
+			t.refine(c, g, cameras, guesses)
+		}
 	}
-	other, err := exo.activity()
-	if err != nil {
-		return estimated{}, err
-	}
-	m, err := offset.Compare(one, other, search(min(ego.head.rateHz, exo.head.rateHz)))
-	e := estimated{Offset: Offset{Camera: c.name, OffsetMS: round(m.Offset * 1e3), ErrorMS: round(m.Bound() * 1e3)}}
-	if e.confidence = m.Confidence; math.IsInf(e.confidence, 0) || math.IsNaN(e.confidence) {
-		e.confidence = 0 // there is no next peak
-	}
-	if err != nil {
-		return e, err
+	return guesses, nil
+}
+
+// of makes the offset of the match.
+func (g *guess) of(c *camera) {
+	m := g.match
+	g.Offset = Offset{Camera: c.name, OffsetMS: round(m.Offset * 1e3), ErrorMS: round(m.Bound() * 1e3)}
+	if g.confidence = m.Confidence; math.IsInf(g.confidence, 0) || math.IsNaN(g.confidence) {
+		g.confidence = 0 // there is no next peak
 	}
 	if math.Abs(m.Drift) > sureDrift*m.DriftErr { // never for NaN
 		// What the drift is uncertain by, an offset is most at the ends.
-		e.DriftPPM = round(m.Drift * 1e6)
-		e.ErrorMS = round((m.Bound() + 3*m.DriftErr*m.Common/2) * 1e3)
+		g.DriftPPM = round(m.Drift * 1e6)
+		g.ErrorMS = round((m.Bound() + 3*m.DriftErr*m.Common/2) * 1e3)
 	}
-	if err := e.Validate(); err != nil {
-		return e, err
+}
+
+// agrees returns an error that says so if an estimate does not contradict the clocks.
+func (t *take) agrees(c *camera, g *guess) error {
+	if err := g.Validate(); err != nil {
+		return err
 	}
-	if beyond := math.Abs(m.Offset) - m.Bound() - t.clockBound(c).Seconds(); beyond <= lead.Seconds() {
-		return e, fmt.Errorf("%w: %+.0f ± %.0f ms, and up to %v may be a head that turns before hands move", errAgrees, e.OffsetMS, e.ErrorMS, lead)
+	if beyond := math.Abs(g.match.Offset) - g.match.Bound() - t.clockBound(c).Seconds(); beyond <= lead.Seconds() {
+		return fmt.Errorf("%w: %+.0f ± %.0f ms, and up to %v may be a head that turns before hands move", errAgrees, g.OffsetMS, g.ErrorMS, lead)
 	}
-	return e, nil
+	return nil
+}
+
+// refine compares a camera with another one that agrees with its clock. Two fixed cameras see the same hands, and no head
+// leads them. Without such a camera, or if it doesn't bear the rig's estimate out, that one remains.
+func (t *take) refine(c *camera, g *guess, cameras []*camera, guesses map[string]*guess) {
+	for _, r := range cameras {
+		ref := guesses[r.name]
+		if !errors.Is(ref.err, errAgrees) {
+			continue
+		}
+		m, err := offset.Compare(ref.seen, g.seen, search(c.rateHz()))
+		if err != nil || math.Abs(m.Offset-g.match.Offset) > g.match.Bound()+lead.Seconds() {
+			continue
+		}
+		g.match = m
+		g.of(c)
+		g.ErrorMS = round(g.ErrorMS + float64(t.clockBound(r))/1e6)
+		g.by = r.name
+		return
+	}
+}
+
+// rateHz returns the camera's samples a second.
+func (c *camera) rateHz() float64 {
+	for _, s := range c.samples {
+		return s.head.rateHz
+	}
+	return 1
 }
 
 // clockBound is what the bounds of a sample of the rig and of one of the camera add up to.
@@ -169,7 +234,7 @@ func (f *film) of(h *header) error {
 		f.head, f.dim = h, int(h.dim)
 	}
 	if h.extractor != f.head.extractor || h.dim != f.head.dim {
-		return errors.New("the features are of two extractors")
+		return errMixed
 	}
 	return nil
 }

@@ -31,6 +31,8 @@ func TestEstimate(t *testing.T) {
 				if c.Action != Refused || !strings.Contains(c.Note, "can't be told") || c.OffsetMS != 0 || c.After.Pairs() != c.Before.Pairs() {
 					t.Errorf("seed %d: an unrelated camera: %+v", seed, c)
 				}
+			case c.Against != "good":
+				t.Errorf("seed %d: %s was told from %q, expected the fixed camera that agrees with its clock", seed, c.Camera, c.Against)
 			case c.Action != Aligned || math.Abs(c.OffsetMS-want) > 67 || math.Abs(c.OffsetMS-want) > c.ErrorMS:
 				t.Errorf("seed %d: %+.0f ms late, and %+v", seed, want, c)
 			}

@@ -105,8 +105,8 @@ func ParseOffset(s string) (Offset, error) {
 }
 
 // ReadOffsets reads a JSON file of offsets: a list of Offset, or an object with such a list as "offsets" or as "cameras",
-// as 'tandem sync check --json' and 'tandem sync redo --json' print it. Elements whose "verdict" is neither ok nor shifted say
-// nothing and are left out; at least one has to remain.
+// as 'tandem sync check --json' and 'tandem sync redo --json' print it. Elements with a "verdict" other than shifted need nothing or
+// say nothing, and are left out; at least one has to remain.
 func ReadOffsets(r io.Reader) ([]Offset, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxOffsetsFile+1))
 	if err != nil {
@@ -136,7 +136,7 @@ func ReadOffsets(r io.Reader) ([]Offset, error) {
 		if e == nil {
 			return nil, fmt.Errorf("element %d is null, expected an offset", i+1)
 		}
-		if e.Verdict != "" && e.Verdict != "ok" && e.Verdict != "shifted" {
+		if e.Verdict != "" && e.Verdict != "shifted" {
 			continue
 		}
 		e.Camera = cmp.Or(e.Camera, e.Name)
@@ -146,7 +146,7 @@ func ReadOffsets(r io.Reader) ([]Offset, error) {
 		offsets = append(offsets, e.Offset)
 	}
 	if len(offsets) == 0 {
-		return nil, errors.New("no offset in it: expected a list of {\"device\", \"take\", \"camera\", \"offset_ms\", \"drift_ppm\", \"error_ms\"}")
+		return nil, errors.New("no offset in it, and no camera that is shifted: expected a list of {\"device\", \"take\", \"camera\", \"offset_ms\", \"drift_ppm\", \"error_ms\"}")
 	}
 	return offsets, nil
 }

@@ -183,8 +183,8 @@ func (w *work) run(ctx context.Context, id pairfile.Take) (report TakeReport, er
 	}
 	defer func() { err = errors.Join(err, t.file.Close()) }()
 	report = TakeReport{Device: id.Device, Take: id.Name, Samples: t.sum.egoSamples, Torn: t.file.Torn()}
-	list := w.plan(ctx, t, &report)
-	if err := ctx.Err(); err != nil {
+	list, err := w.plan(ctx, t, &report)
+	if err != nil {
 		return report, err
 	}
 	changed := len(list) > 0
@@ -209,8 +209,21 @@ func (w *work) run(ctx context.Context, id pairfile.Take) (report TakeReport, er
 }
 
 // plan decides what becomes of each camera, and returns those that are paired anew.
-func (w *work) plan(ctx context.Context, t *take, report *TakeReport) []*alignment {
+func (w *work) plan(ctx context.Context, t *take, report *TakeReport) ([]*alignment, error) {
 	var list []*alignment
+	var guesses map[string]*guess
+	if w.Estimate && !w.Undo {
+		var unknown []*camera
+		for _, name := range slices.Sorted(maps.Keys(t.cameras)) {
+			if _, given := w.offsets.find(t.id, name); !given {
+				unknown = append(unknown, t.cameras[name])
+			}
+		}
+		var err error
+		if guesses, err = t.estimate(ctx, unknown); err != nil {
+			return nil, err
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(t.cameras)) {
 		c := t.cameras[name]
 		r := CameraReport{Camera: name, Action: Kept, Before: c.before, Samples: uint64(len(c.samples))}
@@ -223,16 +236,16 @@ func (w *work) plan(ctx context.Context, t *take, report *TakeReport) []*alignme
 		case given:
 			r.Action = Aligned
 		case w.Estimate:
-			found, err := t.estimate(ctx, c)
-			r.Confidence = found.confidence
-			if err != nil {
-				r.Note = err.Error()
-				if !errors.Is(err, errAgrees) {
+			g := guesses[name]
+			r.Confidence, r.Against = g.confidence, g.by
+			if g.err != nil {
+				r.Note = g.err.Error()
+				if !errors.Is(g.err, errAgrees) {
 					r.Action = Refused
 				}
 				break
 			}
-			r.Action, offset = Aligned, found.Offset
+			r.Action, offset = Aligned, g.Offset
 		}
 		if r.Action == Aligned {
 			offset.Device, offset.Take = t.id.Device, t.id.Name
@@ -240,7 +253,7 @@ func (w *work) plan(ctx context.Context, t *take, report *TakeReport) []*alignme
 		}
 		report.Cameras = append(report.Cameras, r)
 	}
-	return list
+	return list, nil
 }
 
 // verify reads what was written: all samples must be there.

@@ -40,6 +40,7 @@ type CameraReport struct {
 	DriftPPM   float64 `json:"drift_ppm"`
 	ErrorMS    float64 `json:"error_ms"`
 	Confidence float64 `json:"confidence,omitempty"` // of an estimate
+	Against    string  `json:"against,omitempty"`    // the fixed camera that it was estimated against; the rig if empty
 	Before     Pairing `json:"before"`
 	After      Pairing `json:"after"`
 	// Samples are the camera's that are in the archive, before and after; Unpaired those that are nobody's partner now.
