@@ -85,7 +85,9 @@ func (r *syncCheckReport) print(out io.Writer) error {
 	for _, c := range r.Cameras {
 		shift, frames, drift, confidence := fmt.Sprintf("%+.0f ± %.0f ms", c.OffsetMS, c.ErrorMS), fmt.Sprintf("%+.1f", c.OffsetFrames), "?", "only peak"
 		if c.DriftSeenPPM != nil {
-			drift = fmt.Sprintf("%+.0f ± %.0f ppm", *c.DriftSeenPPM, 3**c.DriftErrorPPM)
+			if drift = fmt.Sprintf("%+.0f ± %.0f ppm", *c.DriftSeenPPM, 3**c.DriftErrorPPM); c.DriftPPM == 0 {
+				drift = fmt.Sprintf("none beyond %.0f ppm", max(math.Abs(*c.DriftSeenPPM), 3**c.DriftErrorPPM))
+			}
 		}
 		if c.Confidence != nil {
 			confidence = fmt.Sprintf("%.1f", *c.Confidence)
