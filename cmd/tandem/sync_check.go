@@ -83,8 +83,8 @@ func (o syncCheckOptions) validate(args []string) error {
 	switch {
 	case len(args) < 2:
 		return usagef("%d videos: want the head-mounted camera's and at least one fixed camera's", len(args))
-	case o.band < 200*time.Millisecond || o.band > time.Hour:
-		return usagef("--band %v: want 200ms to 1h", o.band)
+	case o.band < 200*time.Millisecond || o.band > 2*time.Minute:
+		return usagef("--band %v: want 200ms to 2m; videos that are further apart must be cut first", o.band)
 	case o.window < 0 || o.window > 0 && o.window < search.Shortest():
 		return usagef("--window %v: want at least %v for a band of %v", o.window, search.Shortest(), o.band)
 	case o.tolerance < 0:

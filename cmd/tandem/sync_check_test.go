@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"gocv.io/x/gocv"
+
+	"tandem/trainer/realign"
 )
 
 // filmed is a scene of two hands that go from place to place, which cameras film.
@@ -142,6 +144,9 @@ func TestSyncCheckTellsOffsetsAndVerdicts(t *testing.T) {
 		if c.Name != want.name || c.Verdict != want.verdict || math.Abs(c.OffsetMS-want.ms) > 35 || want.verdict == "unrelated" && c.Reason == "" {
 			t.Errorf("%+v, want %+v", c, want)
 		}
+	}
+	if list, err := realign.ReadOffsets(strings.NewReader(out)); err != nil || len(list) != 1 || list[0].Camera != "left" || list[0].OffsetMS != r.Cameras[1].OffsetMS || list[0].ErrorMS <= 0 {
+		t.Errorf("sync redo reads %+v, %v", list, err)
 	}
 	if pic := gocv.IMRead(figure, gocv.IMReadColor); pic.Empty() || pic.Cols() < 1000 {
 		t.Errorf("the figure is %dx%d", pic.Cols(), pic.Rows())
