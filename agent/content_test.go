@@ -371,12 +371,18 @@ func BenchmarkContent(b *testing.B) {
 func BenchmarkContentSample(b *testing.B) {
 	c := newCurve(4096)
 	c.use("e", 512)
-	features, _ := wire.AppendF16(nil, make([]float32, 512))
+	var rows [7][]byte
+	rng := rand.New(rand.NewPCG(1, 1))
+	for k := range rows {
+		for range 512 {
+			rows[k], _ = wire.AppendF16(rows[k], []float32{float32(rng.NormFloat64())})
+		}
+	}
 	b.ReportAllocs()
 	at := int64(0)
-	for b.Loop() {
+	for k := 0; b.Loop(); k++ {
 		at += 66 * ms
-		c.add(at, ms, features)
+		c.add(at, ms, rows[k%len(rows)])
 	}
 }
 
