@@ -31,7 +31,7 @@ const (
 
 	// contentLead is what an offset has to be beyond all bounds before it contradicts a clock: a head turns before hands
 	// move, so a rig shows what happens up to so much earlier than a fixed camera.
-	contentLead = 250 * time.Millisecond
+	contentLead = 500 * time.Millisecond
 )
 
 // content compares what the rig and its exo cameras show. Clocks can't see how long a camera takes until it stamps a frame;
@@ -154,7 +154,7 @@ func (c *content) compare(x *contentCamera, to int64) {
 	}
 	c.count.add("content_estimates", 1)
 	x.estimate = contentOffset(m)
-	if x.contradicts(rig + exo) {
+	if math.Abs(m.Offset) > contentLead.Seconds() { // not the head's
 		if better, ok := c.refine(x, m, from, to); ok {
 			x.estimate = contentOffset(better)
 		}

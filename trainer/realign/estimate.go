@@ -26,7 +26,7 @@ func search(rateHz float64) offset.Search {
 
 // lead is what an offset has to be beyond all bounds before it contradicts the clocks: a head turns before hands move, so a
 // rig shows what happens up to so much earlier than a fixed camera.
-const lead = 250 * time.Millisecond
+const lead = 500 * time.Millisecond
 
 // errAgrees says that a camera's content does not contradict its clock.
 var errAgrees = errors.New("agrees with the clocks")
