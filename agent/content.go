@@ -242,7 +242,8 @@ func (c *content) judge(x *contentCamera, bound int64) {
 func (c *content) trouble() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, x := range c.cameras {
+	for i := range c.cameras {
+		x := &c.cameras[i]
 		if !x.alarm {
 			continue
 		}
