@@ -131,6 +131,7 @@ func open(model []byte, provider string, in, out []Info, opts Options) (*onnx.Dy
 		// results would depend on which of them computed what.
 		// Spinning threads would take the cores of the capture and decode threads.
 		so.AddSessionConfigEntry("session.intra_op.allow_spinning", spinning(opts)),
+		so.AddSessionConfigEntry("session.intra_op.spin_duration_us", spinMicroseconds),
 	); err != nil {
 		return nil, fmt.Errorf("session options: %w", err)
 	}
@@ -146,6 +147,11 @@ func open(model []byte, provider string, in, out []Info, opts Options) (*onnx.Dy
 	}
 	return s, nil
 }
+
+// spinMicroseconds is how long a thread spins for work before it sleeps. That is longer than most operators which run on one
+// thread, and far shorter than ONNX Runtime's own about 1 ms: a thread that waits for one which has lost its core to another
+// process should leave it its own. Versions that don't know the entry ignore it.
+const spinMicroseconds = "200"
 
 // spinning lets threads spin only where several work on one operator: in training, which owns the machine.
 func spinning(opts Options) string {
