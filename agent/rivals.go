@@ -11,7 +11,7 @@ type rivals struct {
 	take   string   // the newest
 	since  int64    // site time of its first sample
 	before []string // takes that were followed by another, newest last
-	until  int64    // site time up to which samples may be of either camera
+	until  int64    // site time before which samples may be of either camera
 }
 
 const (
@@ -33,5 +33,5 @@ func (r *rivals) contested(take string, first, last int64) bool {
 		r.take, r.until = take, last+rivalsFor
 		return true
 	}
-	return first <= r.until
+	return first < r.until
 }
