@@ -115,8 +115,7 @@ func (j *joined) add(b *wire.PairBatch) error {
 			if !matched(track, i) {
 				continue
 			}
-			at, dim := int(track.Index[i]), int(track.Dim)
-			if err := j.put(track, start+i, partners[k][at*dim:(at+1)*dim]); err != nil {
+			if err := j.put(track, start+i, track.Partner(i, partners[k])); err != nil {
 				return fmt.Errorf("%s at sample %d: %w", track.Device, first+uint64(i), err)
 			}
 		}

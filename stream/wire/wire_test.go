@@ -365,6 +365,21 @@ func TestOtherRefusals(t *testing.T) {
 	})
 }
 
+func TestPartners(t *testing.T) {
+	rows := []float32{0, 1, 10, 11, 20, 21}
+	x := &ExoTrack{Dim: 2, Index: []int32{2, 0}}
+	if got := x.Partner(0, rows); got[0] != 20 || got[1] != 21 {
+		t.Errorf("partner %v", got)
+	}
+	x.Other, x.Weight = []int32{-1, 1}, []float32{0, 0.25}
+	if got := x.Partner(0, rows); got[0] != 20 || got[1] != 21 {
+		t.Errorf("partner %v", got)
+	}
+	if got := x.Partner(1, rows); got[0] != 2.5 || got[1] != 3.5 || rows[0] != 0 {
+		t.Errorf("mixture %v of %v", got, rows)
+	}
+}
+
 func TestMessagesBeyondTheLimitAreRefused(t *testing.T) {
 	b := sampleBatch()
 	b.Dim = MaxDim

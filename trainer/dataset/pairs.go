@@ -266,8 +266,7 @@ func (t *pairTake) add(b *wire.PairBatch) error {
 			if rows == nil {
 				rows = vectors(x.Features, x.Len()*t.exoDim)
 			}
-			k := int(x.Index[i])
-			t.view(x.Device).put(start+i, rows[k*t.exoDim:(k+1)*t.exoDim])
+			t.view(x.Device).put(start+i, x.Partner(i, rows))
 		}
 	}
 	return nil
