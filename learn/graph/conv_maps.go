@@ -50,7 +50,7 @@ type mapConv struct {
 	there, back               reach
 }
 
-// rows returns the result's shape as maps.
+// shape returns the shape of maps on a grid.
 func (v *mapConv) shape(channels int, a grid) []int { return []int{1, channels, a.h * a.w * v.in.N} }
 
 // patches returns for each channel and place in a patch the pixels of all tiles and images: [C, patch, tiles·N].

@@ -6,13 +6,13 @@ import "math"
 // pixel y sees pixel y·stride + i - pad through kernel row i, backwards the other way round; columns likewise. It cuts the
 // grid to into tiles that depend on equal blocks of from, their patches.
 type reach struct {
-	to, from       grid
-	kh, kw         int
-	stride, pad    int
-	back           bool
-	tile           tile // to is cut into
-	top, left      int  // first row and column of the first tile's patch
-	height, breath int  // of a patch
+	to, from        grid
+	kh, kw          int
+	stride, pad     int
+	back            bool
+	tile            tile // to is cut into
+	top, left       int  // first row and column of the first tile's patch
+	height, breadth int  // of a patch
 }
 
 // sees returns the row (or column) of from that one of to meets through a kernel row; false if it meets none. It may lie
@@ -37,7 +37,7 @@ func (r *reach) cut(t tile) bool {
 	}
 	r.tile = t
 	r.top, r.height = r.extent(t.h, r.kh)
-	r.left, r.breath = r.extent(t.w, r.kw)
+	r.left, r.breadth = r.extent(t.w, r.kw)
 	return true
 }
 
@@ -57,7 +57,7 @@ func (r *reach) extent(rows, kernel int) (first, count int) {
 	return lo, hi - lo + 1
 }
 
-func (r *reach) patch() int { return r.height * r.breath }
+func (r *reach) patch() int { return r.height * r.breadth }
 
 // steps returns how far the patches of neighbouring tiles are apart.
 func (r *reach) steps() (down, across int) {
@@ -79,7 +79,7 @@ func (r *reach) sources() (list []int, outside bool) {
 	down, across := r.steps()
 	list = make([]int, 0, r.patch()*len(origins))
 	for i := range r.height {
-		for j := range r.breath {
+		for j := range r.breadth {
 			for _, o := range origins {
 				y, x := r.top+i+o[0]*down, r.left+j+o[1]*across
 				if y < 0 || y >= r.from.h || x < 0 || x >= r.from.w {
@@ -107,7 +107,7 @@ func (r *reach) links(g *Graph, patchFirst bool) *Tensor {
 					if !ok {
 						continue
 					}
-					pixel, place := y*r.tile.w+x, (row-r.top)*r.breath+col-r.left
+					pixel, place := y*r.tile.w+x, (row-r.top)*r.breadth+col-r.left
 					at := pixel*places + place
 					if patchFirst {
 						at = place*pixels + pixel

@@ -189,7 +189,7 @@ func (t *Trainer) Check(samples []Sample) error {
 }
 
 // Step takes one optimizer step on the mean loss over all weighted frames of the samples, however many runs that takes,
-// and returns the loss. A loss or gradient that is not finite gives a *DivergedError; after any error the parameters
+// and returns the loss. A loss, gradient or statistic that is not finite gives a *DivergedError; after any error the parameters
 // are those of before. A step with as many runs as the one before it allocates nothing.
 func (t *Trainer) Step(ctx context.Context, samples []Sample, rate float64) (float64, error) {
 	weight, err := t.group(samples)

@@ -148,9 +148,9 @@ func open(model []byte, provider string, in, out []Info, opts Options) (*onnx.Dy
 	return s, nil
 }
 
-// spinMicroseconds is how long a thread spins for work before it sleeps. That is longer than most operators which run on one
-// thread, and far shorter than ONNX Runtime's own about 1 ms: a thread that waits for one which has lost its core to another
-// process should leave it its own. Versions that don't know the entry ignore it.
+// spinMicroseconds is how long a thread spins for work before it sleeps: longer than most operators that run on one thread,
+// and shorter than ONNX Runtime's own choice. A thread that waits for one which has lost its core to another process should
+// soon leave it its own. Versions that don't know the entry ignore it.
 const spinMicroseconds = "200"
 
 // spinning lets threads spin only where several work on one operator: in training, which owns the machine.
