@@ -22,6 +22,6 @@ With --method it trains one method, as "tandem train run" does, whose help says 
 		},
 	}
 	o.flags(cmd)
-	cmd.AddCommand(newTrainImport(), newTrainRun(), newTrainCompare(), newTrainExtractor())
+	cmd.AddCommand(newTrainImport(), newTrainRun(), newTrainCompare(), newTrainExtractor(), newTrainQuantize())
 	return cmd
 }

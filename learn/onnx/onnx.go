@@ -45,8 +45,10 @@ type Model struct {
 	Outputs      []string
 
 	head  []byte // fields of the model beside the graph
-	graph []byte // fields of the graph beside nodes and initializers
-	opset int64
+	graph []byte // fields of the graph beside nodes, initializers and outputs
+	// outputs are what the model says of its outputs.
+	outputs [][]byte
+	opset   int64
 }
 
 // Node is one operator.
@@ -135,6 +137,8 @@ func (m *Model) parseGraph(b []byte) error {
 				m.Inputs = append(m.Inputs, name)
 			} else {
 				m.Outputs = append(m.Outputs, name)
+				m.outputs = append(m.outputs, b)
+				return nil
 			}
 		}
 		m.graph = append(m.graph, whole...)
@@ -185,6 +189,9 @@ func (m *Model) Bytes() []byte {
 		g = appendBytes(g, graphInitializer, t.bytes())
 	}
 	g = append(g, m.graph...)
+	for _, o := range m.outputs {
+		g = appendBytes(g, graphOutput, o)
+	}
 	return appendBytes(slices.Clone(m.head), modelGraph, g)
 }
 
@@ -267,14 +274,20 @@ func (m *Model) Initializer(name string) *Tensor {
 	return nil
 }
 
-// AddOutput makes a value of the graph an output, float32 of unknown shape.
-func (m *Model) AddOutput(name string) {
-	const valueType, typeTensor, tensorElem = 2, 1, 1
-	v := appendBytes(nil, 1, []byte(name))
-	v = appendBytes(v, valueType, appendBytes(nil, typeTensor, appendVarint(nil, tensorElem, Float32)))
-	m.graph = appendBytes(m.graph, graphOutput, v)
+// AddOutput makes a value of the graph an output, float32 of the shape dims.
+func (m *Model) AddOutput(name string, dims ...int) {
+	const valueType, typeTensor, tensorElem, tensorShape, shapeDim, dimValue = 2, 1, 1, 2, 1, 1
+	shape := []byte{}
+	for _, d := range dims {
+		shape = appendBytes(shape, shapeDim, appendVarint(nil, dimValue, uint64(int64(d))))
+	}
+	tensor := appendBytes(appendVarint(nil, tensorElem, Float32), tensorShape, shape)
+	m.outputs = append(m.outputs, appendBytes(appendBytes(nil, 1, []byte(name)), valueType, appendBytes(nil, typeTensor, tensor)))
 	m.Outputs = append(m.Outputs, name)
 }
+
+// DropOutputs takes all outputs away.
+func (m *Model) DropOutputs() { m.Outputs, m.outputs = nil, nil }
 
 // Clone returns a copy whose nodes and lists can be changed without changing m. Tensors' data is shared.
 func (m *Model) Clone() *Model {
@@ -290,7 +303,7 @@ func (m *Model) Clone() *Model {
 		c.Initializers = append(c.Initializers, &x)
 	}
 	c.Inputs, c.Outputs = slices.Clone(m.Inputs), slices.Clone(m.Outputs)
-	c.head, c.graph = slices.Clone(m.head), slices.Clone(m.graph)
+	c.head, c.graph, c.outputs = slices.Clone(m.head), slices.Clone(m.graph), slices.Clone(m.outputs)
 	return &c
 }
 

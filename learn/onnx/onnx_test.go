@@ -108,7 +108,7 @@ func TestChanges(t *testing.T) {
 	c.Nodes = append(c.Nodes, &onnx.Node{Name: "double", Op: "Mul", In: []string{"inner", "two"}, Out: []string{net.Features}})
 	flat := &onnx.Node{Name: "flat", Op: "Flatten", In: []string{"inner"}, Out: []string{"flat"}}
 	c.Nodes = append(c.Nodes, flat.SetInt("axis", 1))
-	c.AddOutput("flat")
+	c.AddOutput("flat", 1, 96)
 	if got := flat.Int("axis", 0); got != 1 || flat.Int("other", 7) != 7 {
 		t.Errorf("axis is %d", got)
 	}
