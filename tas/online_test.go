@@ -139,7 +139,8 @@ func TestSpread(t *testing.T) {
 }
 
 func TestEventsRoundTrip(t *testing.T) {
-	want := append(example().Events, Event{Take: "t", Kind: EventOrigin, Start: origin})
+	want := example().Events
+	want = append(want, Event{Take: "t", Kind: EventOrigin, Start: origin})
 	want[0].Device, want[0].Release, want[0].Reason, want[0].Confidence, want[0].Bound = "rig", "r1", "gap", .5, 7
 	want[0].Bridged, want[0].Rushed = 1, 2
 	path := filepath.Join(t.TempDir(), "events.jsonl")

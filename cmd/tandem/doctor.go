@@ -119,11 +119,11 @@ func (d *doctor) diagnose(ctx context.Context, stdout io.Writer, asJSON bool) er
 			sick = append(sick, f.Area+": "+f.What)
 		}
 	}
-	print := r.print
+	write := r.print
 	if asJSON {
-		print = func(w io.Writer) error { return printJSON(w, r) }
+		write = func(w io.Writer) error { return printJSON(w, r) }
 	}
-	if err := print(stdout); err != nil {
+	if err := write(stdout); err != nil {
 		return err
 	}
 	if !r.OK {

@@ -73,7 +73,9 @@ func askClock(ctx context.Context, cfg clock.Config, kind, what, mend string, re
 	}
 	s := firstAnswer(ctx, c, patience)
 	stop()
-	<-done // says no more than that it was stopped
+	if err := <-done; err != nil {
+		f.Found = err.Error()
+	}
 	switch {
 	case !s.Heard.IsZero():
 		f.State, f.Mend = stateOK, ""

@@ -66,7 +66,9 @@ func ntpServer(t *testing.T) string {
 	t.Cleanup(func() {
 		stop()
 		_ = r.Close()
-		<-done
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
 	})
 	return r.Addr()
 }
