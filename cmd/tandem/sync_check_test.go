@@ -117,23 +117,23 @@ func check(t *testing.T, args ...string) (code int, stdout, stderr string) {
 func TestSyncCheckTellsOffsetsAndVerdicts(t *testing.T) {
 	dir := t.TempDir()
 	in := func(name string) string { return filepath.Join(dir, name) }
-	f := newFilmed(1, 16)
-	f.film(t, in("ego.mp4"), 15, 160, 120, 16, 0, false)
-	f.film(t, in("same.avi"), 20, 176, 98, 16, 0, true)
-	f.film(t, in("late"), 12, 120, 90, 16, 0.7, false)
-	newFilmed(2, 16).film(t, in("other.mp4"), 15, 160, 120, 16, 0, true)
+	f := newFilmed(1, 14)
+	f.film(t, in("ego.mp4"), 10, 96, 72, 14, 0, false)
+	f.film(t, in("same.avi"), 14, 104, 58, 14, 0, true)
+	f.film(t, in("late"), 8, 80, 60, 14, 0.7, false)
+	newFilmed(2, 14).film(t, in("other.mp4"), 10, 96, 72, 14, 0, true)
 
 	code, out, errs := check(t, "--band", "2s", in("ego.mp4"), in("same.avi"))
 	if code != exitOK || !strings.Contains(out, "nothing needs to be done") || !strings.Contains(out, "times of the container") || errs != "ego" && strings.Contains(errs, "tandem:") {
 		t.Errorf("exit %d\n%s\n%s", code, out, errs)
 	}
 	figure := in("figure.png")
-	code, out, _ = check(t, "--band", "2s", "--fps", "12", "--json", "--plot", figure, in("ego.mp4"), in("same.avi"), "left="+in("late"), in("other.mp4"))
+	code, out, _ = check(t, "--band", "2s", "--fps", "8", "--json", "--plot", figure, in("ego.mp4"), in("same.avi"), "left="+in("late"), in("other.mp4"))
 	var r syncCheckReport
 	if err := json.Unmarshal([]byte(out), &r); err != nil {
 		t.Fatalf("exit %d, %v: %s", code, err, out)
 	}
-	if code != exitUnrelated || len(r.Cameras) != 3 || r.Ego.Name != "ego" || r.Ego.Frames != 240 {
+	if code != exitUnrelated || len(r.Cameras) != 3 || r.Ego.Name != "ego" || r.Ego.Frames != 140 {
 		t.Errorf("exit %d, %+v", code, r)
 	}
 	for i, want := range []struct {
@@ -153,11 +153,11 @@ func TestSyncCheckTellsOffsetsAndVerdicts(t *testing.T) {
 	} else {
 		pic.Close()
 	}
-	code, out, _ = check(t, "--band", "2s", "--fps", "12", "--tolerance", "10ms", in("ego.mp4"), in("late"))
+	code, out, _ = check(t, "--band", "2s", "--fps", "8", "--tolerance", "10ms", in("ego.mp4"), in("late"))
 	if code != exitShifted || !strings.Contains(out, "tandem sync redo") || !strings.Contains(out, "--offset late=") {
 		t.Errorf("exit %d\n%s", code, out)
 	}
-	if code, out, errs := check(t, "--band", "2s", "--fps", "12", "--one-clock", in("ego.mp4"), in("late"), "again="+in("late")); code != exitShifted || strings.Count(out, "shifted") != 2 {
+	if code, out, errs := check(t, "--band", "2s", "--fps", "8", "--one-clock", in("ego.mp4"), in("late"), "again="+in("late")); code != exitShifted || strings.Count(out, "shifted") != 2 {
 		t.Errorf("exit %d\n%s\n%s", code, out, errs)
 	}
 	t.Run("stamps", func(t *testing.T) { checkStamps(t, dir) })
@@ -178,21 +178,21 @@ func checkStamps(t *testing.T, dir string) {
 	}
 	ego, same := filepath.Join(dir, "ego.mp4"), filepath.Join(dir, "same.avi")
 	const start = 1_700_000_000_000_000_000
-	stamp("ego", 240, 66_666_667, start)
+	stamp("ego", 140, 1e8, start)
 	if code, out, errs := check(t, "--band", "2s", ego, same); code != exitOK || strings.Contains(out, "stamps.csv") {
 		t.Errorf("one of two stamps files: exit %d\n%s\n%s", code, out, errs)
 	}
 	if code, _, errs := check(t, "--band", "2s", "--stamps", "file", ego, same); code != exitFailed || !strings.Contains(errs, "same.stamps.csv") {
 		t.Errorf("a stamps file is missing: exit %d\n%s", code, errs)
 	}
-	stamp("same", 320, 1e9/20, start+300e6)
+	stamp("same", 196, 71_428_571, start+300e6)
 	if code, out, errs := check(t, "--band", "2s", ego, same); code != exitShifted || !strings.Contains(out, "times of "+filepath.Join(dir, "same.stamps.csv")) {
 		t.Errorf("stamps: exit %d\n%s\n%s", code, out, errs)
 	}
 	if code, out, errs := check(t, "--band", "2s", "--stamps", "container", ego, same); code != exitOK {
 		t.Errorf("stamps left alone: exit %d\n%s\n%s", code, out, errs)
 	}
-	stamp("same", 320, 1e9/20, start+3600e9)
+	stamp("same", 196, 71_428_571, start+3600e9)
 	if code, _, errs := check(t, "--band", "2s", ego, same); code != exitFailed || !strings.Contains(errs, "no instant in common") || !strings.Contains(errs, "--stamps container") {
 		t.Errorf("stamps an hour apart: exit %d\n%s", code, errs)
 	}

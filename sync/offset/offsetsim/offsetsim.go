@@ -27,9 +27,6 @@ const (
 	TargetRefused = 0.99 // share of takes of different sessions
 )
 
-// farthest is the largest offset that takes are given, on either side.
-const farthest = 3 * time.Second
-
 // Config says how much is measured. The zero value is the full measurement.
 type Config struct {
 	Seed     uint64        // of the takes; 0 is 2027
@@ -38,6 +35,16 @@ type Config struct {
 	Scenes   int           // how many of the kinds of sites; 0 is all
 	Threads  int           // 0 is two
 	Progress func(done, total int)
+
+	search offset.Search // of tests, for which a minute is too long
+}
+
+// farthest is the largest offset that takes are given, on either side.
+func (c Config) farthest() time.Duration {
+	if c.search.Band > 0 {
+		return c.search.Band / 2
+	}
+	return 3 * time.Second
 }
 
 // Report is what was found.
@@ -173,7 +180,7 @@ func (c Config) scene(ctx context.Context, dir string, sc scene, step func()) (S
 	g.SetLimit(c.Threads)
 	for i := range takes {
 		g.Go(func() (err error) {
-			found[i], err = compare(gctx, takes, i)
+			found[i], err = c.compare(gctx, takes, i)
 			step()
 			return err
 		})
@@ -199,7 +206,7 @@ func (c Config) scene(ctx context.Context, dir string, sc scene, step func()) (S
 func (c Config) take(ctx context.Context, dir string, sc scene, index int) (*take, float64, error) {
 	rng := rand.New(rand.NewPCG(c.Seed, uint64(index)))
 	cfg := sim.Config{Seed: c.Seed, Length: c.Length, FPS: sc.slowest, Cameras: slices.Clone(sc.cameras)}
-	late := func() time.Duration { return time.Duration((2*rng.Float64() - 1) * float64(farthest)) }
+	late := func() time.Duration { return time.Duration((2*rng.Float64() - 1) * float64(c.farthest())) }
 	t := &take{shared: late().Seconds()}
 	for i := range cfg.Cameras {
 		if cfg.Cameras[i].ID != "ego" {
@@ -249,25 +256,25 @@ func moved(a offset.Activity, by int64) offset.Activity {
 type comparison struct{ single, joint tally }
 
 // compare compares the cameras of a take with each other, and with those of all others.
-func compare(ctx context.Context, takes []*take, i int) (comparison, error) {
-	var c comparison
+func (c Config) compare(ctx context.Context, takes []*take, i int) (comparison, error) {
+	var found comparison
 	one := takes[i]
 	for j, other := range takes {
 		if err := ctx.Err(); err != nil {
-			return c, err
+			return found, err
 		}
 		for k, exo := range other.exo {
-			m, err := offset.Compare(one.ego, exo, offset.Search{})
-			if err := c.single.note(m, err, i == j, one.own[k]); err != nil {
-				return c, err
+			m, err := offset.Compare(one.ego, exo, c.search)
+			if err := found.single.note(m, err, i == j, one.own[k]); err != nil {
+				return found, err
 			}
 		}
-		m, err := offset.Joint(one.ego, other.same, offset.Search{})
-		if err := c.joint.note(m, err, i == j, one.shared); err != nil {
-			return c, err
+		m, err := offset.Joint(one.ego, other.same, c.search)
+		if err := found.joint.note(m, err, i == j, one.shared); err != nil {
+			return found, err
 		}
 	}
-	return c, nil
+	return found, nil
 }
 
 // tally collects matches.

@@ -16,7 +16,7 @@ func TestOffsetsOfRenderedTakes(t *testing.T) {
 		t.Skip("renders two takes")
 	}
 	steps := 0
-	r, err := Measure(t.Context(), Config{Takes: 2, Scenes: 1, Length: 21 * time.Second, Progress: func(done, total int) {
+	r, err := Measure(t.Context(), Config{Takes: 2, Scenes: 1, Length: 18 * time.Second, search: offset.Search{Band: 2 * time.Second}, Progress: func(done, total int) {
 		steps++
 		if total != 4 || done != steps {
 			t.Errorf("%d of %d steps are done", done, total)
