@@ -77,7 +77,7 @@ func Distil(ctx context.Context, teacher *Network, split Split, r Recipe, progre
 	if err != nil {
 		return nil, fmt.Errorf("distil: %w", err)
 	}
-	d := &Distillation{Student: &Network{Model: student, RateHz: teacher.RateHz, MinFrames: teacher.MinFrames}}
+	d := &Distillation{Student: &Network{Model: student, RateHz: teacher.RateHz, Decode: teacher.Decode}}
 	d.Report = Report{Method: r.Method, Seed: r.Seed, TrainTakes: len(split.Train), TrainPairs: pairs(split.Train),
 		GatePairs: pairs(split.Gate), Offset: medianOffset(student.Offsets)}
 	return d, nil

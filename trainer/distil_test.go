@@ -77,7 +77,7 @@ func TestStudentReachesTheTeacher(t *testing.T) {
 	if d.Report.TrainTakes != 6 || d.Report.TrainPairs != 1800 || d.Report.GatePairs != 600 || d.Report.Seed != r.Seed {
 		t.Errorf("the report counts %+v", d.Report)
 	}
-	if d.Student.Labels.Len() != worldClasses || d.Student.RateHz != testRate || d.Student.MinFrames != teacher(t).MinFrames {
+	if d.Student.Labels.Len() != worldClasses || d.Student.RateHz != testRate || !slices.Equal(d.Student.Decode.MinFramesByClass, teacher(t).Decode.MinFramesByClass) {
 		t.Errorf("the student is %+v", d.Student)
 	}
 }

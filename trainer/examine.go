@@ -54,7 +54,7 @@ func (n *Network) exam(t *PairedTake, c gate.Calibration) (gate.Exam, error) {
 			e.Probs[f*k+j] /= count[f]
 		}
 	}
-	e.Teacher = segment.Hold(argmaxRows(e.Probs, k), n.MinFrames)
+	e.Teacher = segment.Decode(e.Probs, k, n.decoder())
 	return e, nil
 }
 

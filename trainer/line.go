@@ -35,8 +35,10 @@ type StoredNetwork struct {
 	Background []string `json:"background"`
 	RateHz     float64  `json:"rate_hz"`
 	MinFrames  int      `json:"min_frames"`
-	Checkpoint string   `json:"checkpoint"` // name of the file
-	SHA256     string   `json:"sha256"`     // of the file
+	// Decode is the whole decoder. It is missing of teachers that were stored when there was only MinFrames.
+	Decode     *bundle.Decoding `json:"decode,omitempty"`
+	Checkpoint string           `json:"checkpoint"` // name of the file
+	SHA256     string           `json:"sha256"`     // of the file
 }
 
 // store keeps a network's parameters in a file below dir.
@@ -46,7 +48,7 @@ func (n *Network) store(dir, release string) (*StoredNetwork, error) {
 		return nil, errors.New("store network: it is no plain TCN")
 	}
 	s := &StoredNetwork{
-		TCN: tcn, Labels: n.Labels.Names(), Background: n.Background, RateHz: n.RateHz, MinFrames: n.MinFrames,
+		TCN: tcn, Labels: n.Labels.Names(), Background: n.Background, RateHz: n.RateHz, MinFrames: n.Decode.MinFrames, Decode: &n.Decode,
 		Checkpoint: release + ".checkpoint",
 	}
 	path := filepath.Join(dir, s.Checkpoint)
@@ -75,7 +77,11 @@ func (s *StoredNetwork) load(dir string, opts ort.Options) (*Network, error) {
 	if err != nil {
 		return nil, fmt.Errorf("stored network: %w", err)
 	}
-	return &Network{Model: m, RateHz: s.RateHz, MinFrames: s.MinFrames}, nil
+	n := &Network{Model: m, RateHz: s.RateHz, Decode: bundle.Decoding{MinFrames: s.MinFrames}}
+	if s.Decode != nil {
+		n.Decode = *s.Decode
+	}
+	return n, nil
 }
 
 // fetch brings the parameters from the hub, unless they lie in dir already.

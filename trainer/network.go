@@ -1,6 +1,7 @@
 package trainer
 
 import (
+	"math"
 	"slices"
 
 	"tandem/learn/net"
@@ -21,8 +22,10 @@ type Extractor struct {
 // made of, package method knows.
 type Network struct {
 	*method.Model
-	RateHz    float64
-	MinFrames int // label hold of the decoder
+	RateHz float64
+	Decode bundle.Decoding // how devices turn scores into segments
+	// Window is how a network that is not causal is run on a device; nil means DefaultWindow.
+	Window *bundle.Windows
 }
 
 // Clone returns an independent copy.
@@ -40,7 +43,7 @@ func (n *Network) lag() int {
 
 // Write makes a bundle of the network and an extractor.
 func (n *Network) Write(dir string, ex Extractor, m bundle.Manifest) (*bundle.Dir, error) {
-	segmenter, spec, err := n.Stream()
+	segmenter, err := n.contract(&m.Segmenter)
 	if err != nil {
 		return nil, err
 	}
@@ -48,16 +51,44 @@ func (n *Network) Write(dir string, ex Extractor, m bundle.Manifest) (*bundle.Di
 	m.Labels = n.Labels.Names()
 	m.Background = n.Background
 	m.Extractor = ex.Contract
-	m.Segmenter = bundle.Segmenter{Mode: "causal", Input: net.Features, Decode: bundle.Decoding{MinFrames: n.MinFrames}}
-	for _, lag := range n.Lags() {
-		m.Segmenter.Heads = append(m.Segmenter.Heads, bundle.Head{Output: net.LogitsName(lag), Lag: lag})
-	}
-	for _, s := range spec.States {
-		m.Segmenter.States = append(m.Segmenter.States, bundle.State{
-			Input: s.Input, Output: s.Output, Dilation: s.Dilation, Taps: s.Taps, Channels: s.Channels,
-		})
-	}
 	return model.Write(dir, m, ex.ONNX, segmenter)
+}
+
+// contract returns the network as ONNX and describes it: frame by frame if it is causal, else in windows.
+func (n *Network) contract(s *bundle.Segmenter) ([]byte, error) {
+	*s = bundle.Segmenter{Mode: bundle.Causal, Input: net.Features, Decode: n.Decode}
+	for _, lag := range n.Lags() {
+		s.Heads = append(s.Heads, bundle.Head{Output: net.LogitsName(lag), Lag: lag})
+	}
+	if !n.Causal() {
+		s.Mode, s.Window = bundle.Window, n.Window
+		if s.Window == nil {
+			s.Window = n.DefaultWindow()
+		}
+		return n.Joint()
+	}
+	segmenter, spec, err := n.Stream()
+	for _, x := range spec.States {
+		s.States = append(s.States, bundle.State(x))
+	}
+	return segmenter, err
+}
+
+// DefaultWindow runs a network every half second, and judges frames by what comes in the second and a half after them. Before
+// them is all that the network looks at, or 256 frames where that has no bound.
+func (n *Network) DefaultWindow() *bundle.Windows {
+	frames := func(seconds float64) int { return max(1, int(math.Round(seconds*n.RateHz))) }
+	w := &bundle.Windows{Hop: frames(.5), Right: frames(1.5), Left: 256}
+	if context, bounded := n.Context(); bounded {
+		w.Left = context
+	}
+	w.Frames = (w.Left+w.Hop-1)/w.Hop*w.Hop + w.Hop + w.Right
+	return w
+}
+
+// decoder describes the network's committed head for segment.Decode.
+func (n *Network) decoder() *bundle.Segmenter {
+	return &bundle.Segmenter{Heads: []bundle.Head{{Lag: n.lag()}}, Decode: n.Decode}
 }
 
 // probs returns the class probabilities [T, classes] of each frame of sequences by the best head that can judge it, as a
@@ -92,7 +123,7 @@ func (n *Network) committed(list ...*Sequence) ([][]int, error) {
 	}
 	out := make([][]int, len(probs))
 	for i, p := range probs {
-		out[i] = segment.Hold(argmaxRows(p, n.Labels.Len()), n.MinFrames)
+		out[i] = segment.Decode(p, n.Labels.Len(), n.decoder())
 	}
 	return out, nil
 }
@@ -100,19 +131,6 @@ func (n *Network) committed(list ...*Sequence) ([][]int, error) {
 // learnable is the sequence as package method has it, over the same memory.
 func (s *Sequence) learnable() method.Sequence {
 	return method.Sequence{Name: s.Name, Dim: s.Dim, Features: s.Features, Weights: s.Weights}
-}
-
-func argmaxRows(probs []float32, k int) []int {
-	out := make([]int, len(probs)/k)
-	for t := range out {
-		row := probs[t*k : (t+1)*k]
-		for i, v := range row {
-			if v > row[out[t]] {
-				out[t] = i
-			}
-		}
-	}
-	return out
 }
 
 // merit is the one figure that checkpoints are chosen by: the mean of frame accuracy, order and overlap, in per cent.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 
+	"tandem/runtime/bundle"
+	"tandem/runtime/segment"
 	"tandem/tas"
 	"tandem/trainer/method"
 )
@@ -64,7 +66,12 @@ func TrainLabelled(ctx context.Context, stage string, takes, heldOut []LabelledT
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", stage, err)
 	}
-	return &Network{Model: m, RateHz: r.RateHz, MinFrames: r.minFrames()}, nil
+	classes := make([][]int, len(takes))
+	for i, t := range takes {
+		classes[i] = t.Classes
+	}
+	_, byClass := segment.HoldFrames(classes, labels.Len(), r.minFrames())
+	return &Network{Model: m, RateHz: r.RateHz, Decode: bundle.Decoding{MinFrames: r.minFrames(), MinFramesByClass: byClass}}, nil
 }
 
 func learnable(takes []LabelledTake) []method.Labelled {

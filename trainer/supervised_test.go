@@ -25,7 +25,7 @@ func TestTrainLabelledLearns(t *testing.T) {
 	if s := scoreOf(t, n, test); s.MoF < 90 || s.F1At50 < 90 {
 		t.Errorf("scores on new takes are %+v", s)
 	}
-	if n.RateHz != testRate || n.MinFrames != 3 || n.lag() != 4 || n.Dim() != worldDim {
+	if n.RateHz != testRate || n.Decode.MinFrames != 3 || len(n.Decode.MinFramesByClass) != worldClasses || n.lag() != 4 || n.Dim() != worldDim {
 		t.Errorf("the network is %+v", n)
 	}
 	if len(notes) != r.Epochs || !strings.HasPrefix(notes[0], "teacher 1/20 loss ") {

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -20,6 +21,8 @@ const studentBundle = "bundle"
 // bundleOptions say what a rig's bundle is made of, beside the student.
 type bundleOptions struct {
 	extractor, release string
+	window             []int // frames, hop and right context; none for the default
+	prior              float64
 
 	from *bundle.Dir // the bundle whose extractor it is; nil for the built-in one
 	ex   trainer.Extractor
@@ -48,12 +51,14 @@ func (o *bundleOptions) open() (err error) {
 // validate says what is wrong with the flags, and names the release.
 func (o *bundleOptions) validate(s compare.Single) error {
 	switch {
-	case o.extractor == "" && o.release != "":
-		return usagef("--release is the name of a bundle, for which --extractor is missing")
+	case o.extractor == "" && (o.release != "" || len(o.window) > 0 || o.prior != 0):
+		return usagef("--release, --window and --prior are of a bundle, for which --extractor is missing")
 	case o.extractor == "":
 		return nil
-	case s.Options.Network.Kind != "causal":
-		return usagef("--extractor makes a bundle for rigs, which needs --network causal, not %s", s.Options.Network.Kind)
+	case len(o.window) > 0 && (s.Options.Network.Kind == "causal" || len(o.window) != 3):
+		return usagef("--window %v: expected FRAMES,HOP,RIGHT for a network that is not causal", o.window)
+	case !(o.prior >= 0 && o.prior <= 1000):
+		return usagef("--prior is %g, expected 0 (none) to 1000", o.prior)
 	case o.release == "":
 		o.release = fmt.Sprintf("%s-%d", s.Method, s.Options.Seed)
 	}
@@ -93,7 +98,14 @@ func (o *bundleOptions) write(dir string, t *compare.Trained) error {
 	if o.from != nil {
 		m.Parent = o.from.Release
 	}
-	n := &trainer.Network{Model: t.Model, RateHz: t.Report.RateHz, MinFrames: max(1, t.Report.Hold)}
+	n := &trainer.Network{Model: t.Model, RateHz: t.Report.RateHz,
+		Decode: bundle.Decoding{MinFrames: max(1, t.Report.Hold), MinFramesByClass: t.MinFramesByClass}}
+	if o.prior > 0 {
+		n.Decode.Prior = &bundle.Prior{Lag: max(1, int(math.Round(n.RateHz/2))), Weight: o.prior, LogTransitions: t.LogTransitions}
+	}
+	if w := o.window; len(w) == 3 {
+		n.Window = &bundle.Windows{Frames: w[0], Hop: w[1], Right: w[2], Left: max(0, w[0]-w[1]-w[2])}
+	}
 	ex := o.ex
 	if own := t.Model.Extractor(); own != nil { // the student's, regressed to the teacher's
 		ex = trainer.Extractor{ONNX: own.ONNX, Contract: own.Contract}

@@ -24,7 +24,7 @@ func (o *networkOptions) flags(cmd *cobra.Command) {
 	f.IntVar(&o.student.Layers, "layers", 0, "layers of a TCN (default 6)")
 	f.IntSliceVar(&o.student.Lags, "lags", nil, "how many frames late the heads of a causal network judge, ascending")
 	f.StringVar(&o.teacher, "teacher-network", "", "network of the teacher (default: the student's), of the student's size if both are TCNs")
-	f.StringVar(&o.hold, "hold", "0", "frames for which a student's label must last to count in scores, or auto")
+	f.StringVar(&o.hold, "hold", "0", "frames for which a student's label must last to count in scores; auto: from the exo labels; class: for each class by itself")
 }
 
 // optionFlags are the flags of how methods train.
@@ -54,14 +54,17 @@ func (o *networkOptions) networks() (student, teacher method.Network) {
 	return o.student, teacher
 }
 
-// holdFrames returns the hold in frames, or compare.HoldAuto.
+// holdFrames returns the hold in frames, compare.HoldAuto or compare.HoldClass.
 func (o *networkOptions) holdFrames() (int, error) {
 	if o.hold == "auto" {
 		return compare.HoldAuto, nil
 	}
+	if o.hold == "class" {
+		return compare.HoldClass, nil
+	}
 	n, err := strconv.Atoi(o.hold)
 	if err != nil || n < 0 {
-		return 0, usagef("--hold is %q, expected a number of frames or auto", o.hold)
+		return 0, usagef("--hold is %q, expected a number of frames, auto or class", o.hold)
 	}
 	return n, nil
 }

@@ -56,7 +56,7 @@ func newTrainRun() *cobra.Command {
   model.checkpoint  its parameters
   extractor/        the student's own extractor, of the method feature-extractor
   report.json       options, seed, digests, agreement with the teacher, offsets found, scores if they were asked for
-  bundle/           what a rig runs: the student and the extractor of its features, with --network causal and --extractor
+  bundle/           what a rig runs: the student and the extractor of its features, with --extractor
 
 and is there only when all of it is. With --fold, the takes of the fold's train part are used, otherwise all.
 
@@ -87,6 +87,8 @@ func (o *trainRunOptions) flags(cmd *cobra.Command) {
 	o.networks.flags(cmd)
 	optionFlags(cmd, &o.single.Options)
 	f.StringVar(&o.bundle.extractor, "extractor", "", "make a bundle with the extractor of this bundle, or "+builtinExtractor+": the one that made the features")
+	f.IntSliceVar(&o.bundle.window, "window", nil, "windows of a bundle's network that is not causal: FRAMES,HOP,RIGHT (default: hop 0.5 s, right 1.5 s)")
+	f.Float64Var(&o.bundle.prior, "prior", 0, "weight of a transition prior in the bundle, from the exo labels; 0 means none")
 	f.StringVar(&o.bundle.release, "release", "", "name of the bundle's release (default METHOD-SEED)")
 	f.IntVar(&o.threads, "threads", 1, "threads of the training; another number gives slightly other weights")
 	f.StringVar(&o.onnxruntime, "onnxruntime", "", "ONNX Runtime's library (default: found)")

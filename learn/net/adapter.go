@@ -150,6 +150,11 @@ func (a TCNAdapter) Check() error {
 	return nil
 }
 
+// Context returns how many frames the adapter sees on each side of a frame, or before it if it is causal.
+func (a TCNAdapter) Context() int {
+	return TCN{Layers: a.Layers, Symmetric: !a.Causal}.Context()
+}
+
 // NewParams returns the adapter's parameters, initialised from the seed.
 func (a TCNAdapter) NewParams(seed uint64) (*nn.Params, error) {
 	return newParams(seed, a.Check, func(b *nn.Build) { a.Forward(b, b.Features(Features, a.In)) })

@@ -64,6 +64,14 @@ func (c TCN) Check() error {
 // Reach returns how many frames back the network sees, the present one included.
 func (c TCN) Reach() int { return (kernel-1)*(1<<c.Layers-1) + 1 }
 
+// Context returns how many frames the network sees on each side of a frame, or before it if it is causal.
+func (c TCN) Context() int {
+	if c.Symmetric {
+		return (c.Reach() - 1) / 2
+	}
+	return c.Reach() - 1
+}
+
 func (c TCN) lags() []int {
 	if len(c.Lags) == 0 {
 		return []int{0}

@@ -1,8 +1,6 @@
 package compare
 
 import (
-	"slices"
-
 	"tandem/runtime/segment"
 	"tandem/tas"
 	"tandem/trainer/method"
@@ -14,35 +12,53 @@ import (
 // network on the exo side of held-out training takes, 4 to 5 frames of a median of 12 were best on F1@50.
 const HoldAuto = -1
 
-// holdFrames returns the label hold. labels are the teacher's, never those of the ego side.
-func (p Plan) holdFrames(labels []method.Labelled) int {
-	if p.Hold != HoldAuto {
-		return p.Hold
-	}
-	var lengths []int
-	for _, l := range labels {
-		for _, s := range tas.Runs(l.Classes) {
-			lengths = append(lengths, s.End-s.Start)
-		}
-	}
-	if len(lengths) == 0 {
-		return 0
-	}
-	slices.Sort(lengths)
-	return max(1, lengths[len(lengths)/2]/3)
+// HoldClass is HoldAuto for each class by itself (segment.HoldFrames).
+const HoldClass = -2
+
+// holding is a label hold.
+type holding struct {
+	frames  int
+	byClass []int // nil means frames for all
 }
 
-// held is a take's labels after the hold.
-func held(classes []int, frames int) []int {
-	if frames <= 1 {
-		return classes
+// holding returns the label hold. labels are the teacher's, never those of the ego side.
+func (p Plan) holding(labels []method.Labelled, classes int) holding {
+	if p.Hold >= 0 {
+		return holding{frames: p.Hold}
 	}
-	return segment.Hold(classes, frames)
+	h := holding{}
+	h.frames, h.byClass = segment.HoldFrames(classesOf(labels), classes, 0)
+	if p.Hold == HoldAuto {
+		h.byClass = nil
+	}
+	return h
+}
+
+func classesOf(labels []method.Labelled) [][]int {
+	list := make([][]int, len(labels))
+	for i, l := range labels {
+		list[i] = l.Classes
+	}
+	return list
+}
+
+// none tells whether nothing is held.
+func (h holding) none() bool { return h.frames <= 1 && h.byClass == nil }
+
+// apply returns a take's labels after the hold.
+func (h holding) apply(classes []int) []int {
+	switch {
+	case h.none():
+		return classes
+	case h.byClass != nil:
+		return segment.HoldEach(classes, h.byClass)
+	}
+	return segment.Hold(classes, h.frames)
 }
 
 // score judges takes and compares with their labels, after the hold.
-func score(m *method.Model, takes []method.Labelled, hold int) (tas.Scores, error) {
-	if hold <= 1 {
+func score(m *method.Model, takes []method.Labelled, hold holding) (tas.Scores, error) {
+	if hold.none() {
 		return m.Score(takes)
 	}
 	sequences := make([]method.Sequence, len(takes))
@@ -59,7 +75,7 @@ func score(m *method.Model, takes []method.Labelled, hold int) (tas.Scores, erro
 		if v.GT, err = m.Labels.Decode(l.Classes); err != nil {
 			return tas.Scores{}, err
 		}
-		if v.Pred, err = m.Labels.Decode(held(predictions[i].Classes, hold)); err != nil {
+		if v.Pred, err = m.Labels.Decode(hold.apply(predictions[i].Classes)); err != nil {
 			return tas.Scores{}, err
 		}
 		videos[i] = v

@@ -29,7 +29,7 @@ type Plan struct {
 	// same labels, since what runs on a rig must be of that kind.
 	TeacherNetwork method.Network
 	// Hold is the label hold that students' and the oracle's judgements are scored with, in frames: a label counts once it
-	// has lasted so long. 0 and 1 mean none; HoldAuto takes it from the teacher's training labels. The teacher has none.
+	// has lasted so long. 0 and 1 mean none; HoldAuto and HoldClass take it from the teacher's training labels. The teacher has none.
 	Hold    int
 	Options method.Options // Seed, Teacher and Progress are set by the run
 	Workers int            // folds and seeds that are at work at once, default 1
@@ -131,7 +131,7 @@ func (p Plan) Check() error {
 	if !(p.Choose >= 0 && p.Choose <= 0.5) {
 		return fmt.Errorf("a share of %g of the pairs to choose by, expected 0 to 0.5", p.Choose)
 	}
-	if p.Hold < HoldAuto || p.Hold > 10000 {
+	if p.Hold < HoldClass || p.Hold > 10000 {
 		return fmt.Errorf("a label hold of %d frames, expected 0 to 10000", p.Hold)
 	}
 	for _, n := range []method.Network{p.Options.Network, p.teacherNetwork()} {
@@ -183,6 +183,8 @@ func (p Plan) recipe() string {
 	switch {
 	case p.Hold == HoldAuto:
 		r += " hold=auto"
+	case p.Hold == HoldClass:
+		r += " hold=class"
 	case p.Hold > 1:
 		r += fmt.Sprintf(" hold=%d", p.Hold)
 	}

@@ -73,10 +73,10 @@ func TestTheHoldComesFromTheTeachersLabels(t *testing.T) {
 		}
 		labels = append(labels, l)
 	}
-	if got := (Plan{Hold: HoldAuto}).holdFrames(labels); got != 3 {
+	if got := (Plan{Hold: HoldAuto}).holding(labels, 9).frames; got != 3 {
 		t.Errorf("automatic: %d frames, want 3, a third of the median", got)
 	}
-	if got := (Plan{Hold: 7}).holdFrames(labels); got != 7 {
+	if got := (Plan{Hold: 7}).holding(labels, 9).frames; got != 7 {
 		t.Errorf("given: %d frames", got)
 	}
 }

@@ -59,7 +59,7 @@ type TestScores struct {
 func newReport(set *dataset.Dataset, s Single, m method.Method, fold dataset.Fold, p method.Problem, gate []method.Pair, u *unit) Report {
 	r := Report{
 		Method: m.Name, Source: m.Source, UsesEgoLabels: m.UsesOracle(), Seed: s.Options.Seed, Recipe: u.plan.recipe(),
-		Network: s.Options.Network.Kind, Teacher: u.plan.teacherNetwork().Kind, Lags: s.Options.Network.Lags, Hold: u.hold,
+		Network: s.Options.Network.Kind, Teacher: u.plan.teacherNetwork().Kind, Lags: s.Options.Network.Lags, Hold: u.hold.frames,
 		Data: set.Name, Format: set.Format, Fold: s.Fold, Digest: set.Digest, InputDigest: inputDigest(p), RateHz: set.RateHz,
 		Classes: set.Labels.Names(), Background: set.Background, ExoDim: p.Exo[0].Dim, EgoDim: u.data.ego.Dim, Labelled: fold.Train,
 	}

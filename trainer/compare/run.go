@@ -150,7 +150,7 @@ type unit struct {
 	seed    uint64
 	options method.Options
 	base    method.Problem // labels and labelled exo sequences
-	hold    int
+	hold    holding
 	teacher *method.Model
 	// student is trained on the teacher's labels in the student's network: the teacher itself, unless the networks differ.
 	student *method.Model
@@ -164,7 +164,7 @@ func (u *unit) prepare(ctx context.Context, name string) error {
 			return err
 		}
 		u.base = method.Problem{Labels: u.data.set.Labels, Background: u.data.set.Background, Exo: exo}
-		u.hold = u.plan.holdFrames(exo)
+		u.hold = u.plan.holding(exo, u.data.set.Labels.Len())
 	}
 	model, network := &u.teacher, u.plan.teacherNetwork()
 	if u.ownTeacher(name) {
@@ -212,7 +212,7 @@ func (u *unit) measure(ctx context.Context, c cell, result *Result) error {
 	if err != nil {
 		return err
 	}
-	result.Scores, result.Exo, result.Hold = test.Ego, test.Exo, u.hold
+	result.Scores, result.Exo, result.Hold = test.Ego, test.Exo, u.hold.frames
 	return nil
 }
 

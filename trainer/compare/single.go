@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"tandem/runtime/segment"
 	"tandem/tas"
 	"tandem/trainer/dataset"
 	"tandem/trainer/method"
@@ -34,6 +35,10 @@ type Trained struct {
 	Model   *method.Model // the student
 	Teacher *method.Model
 	Report  Report
+	// MinFramesByClass is the label hold of each class, with HoldClass. LogTransitions is how labels follow one another in those that
+	// the teacher was trained on (segment.LogTransitions).
+	MinFramesByClass []int
+	LogTransitions   [][]float64
 }
 
 // plan is the comparison of which the training would be one measurement.
@@ -83,7 +88,8 @@ func Train(ctx context.Context, set *dataset.Dataset, s Single) (*Trained, error
 	if err != nil {
 		return nil, err
 	}
-	out := &Trained{Teacher: u.options.Teacher}
+	out := &Trained{Teacher: u.options.Teacher, MinFramesByClass: u.hold.byClass,
+		LogTransitions: segment.LogTransitions(classesOf(u.base.Exo), set.Labels.Len())}
 	if out.Model, err = m.Train(ctx, p, u.options); err != nil {
 		return nil, err
 	}
@@ -174,7 +180,7 @@ func (u *unit) divide(ctx context.Context, m method.Method, s Single) (method.Pr
 
 // agreement is how well the student finds the teacher's labels of pairs, of the frames that have a partner. Where several
 // fixed cameras saw a take, the teacher's probabilities are averaged over them.
-func agreement(teacher, student *method.Model, pairs []method.Pair, hold int) (*tas.Scores, error) {
+func agreement(teacher, student *method.Model, pairs []method.Pair, hold holding) (*tas.Scores, error) {
 	var exo, ego []method.Sequence
 	for _, p := range pairs {
 		exo, ego = append(exo, p.Exo...), append(ego, p.Ego)
@@ -191,7 +197,7 @@ func agreement(teacher, student *method.Model, pairs []method.Pair, hold int) (*
 	var videos []tas.Video
 	for i, p := range pairs {
 		v := tas.Video{Name: p.Name}
-		classes := held(got[i].Classes, hold)
+		classes := hold.apply(got[i].Classes)
 		for t := range p.Ego.Len() {
 			row := make([]float32, k)
 			for j, x := range p.Exo {

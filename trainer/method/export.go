@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"tandem/learn/graph"
 	"tandem/learn/net"
 	"tandem/learn/nn"
 	"tandem/runtime/ort"
@@ -65,11 +66,50 @@ func (m *Model) Lags() []int {
 	return []int{0}
 }
 
+// Causal tells whether the model never looks ahead of a frame, so that it can be streamed.
+func (m *Model) Causal() bool {
+	return m.net.tcn != nil && !m.net.tcn.Symmetric && (m.net.adapter == nil || m.net.adapter.Causal)
+}
+
+// Context is how many frames on each side of a frame a model that is not causal looks at. It reports false where that is the
+// whole sequence, as with a C2F-TCN.
+func (m *Model) Context() (frames int, bounded bool) {
+	if m.net.tcn == nil {
+		return 0, false
+	}
+	frames = m.net.tcn.Context()
+	if m.net.adapter == nil {
+		return frames, true
+	}
+	a, ok := m.net.adapter.network.(net.TCNAdapter)
+	return frames + a.Context(), ok
+}
+
+// Joint returns the ONNX model over whole sequences with one output: net.Features [1, T, Dim] of any T to net.LogitsName(0)
+// [1, T, classes], whose softmax are the probabilities that Predict gives.
+func (m *Model) Joint() ([]byte, error) {
+	if len(m.Lags()) > 1 || m.Lags()[0] > 0 {
+		return nil, errors.New("the model's heads judge at several times: there is no one output that judges each frame")
+	}
+	b := nn.NewInfer(m.Params)
+	list := m.net.forward(b, b.Features(net.Features, m.net.width()))
+	y := list[0].logits
+	if m.net.c2f != nil {
+		scales := make([]*graph.Tensor, len(list))
+		for i, o := range list {
+			scales[i] = o.logits
+		}
+		y = m.net.c2f.Join(b, scales)
+	}
+	b.Output(net.LogitsName(0), y)
+	return b.Model()
+}
+
 // Stream returns the ONNX model over single frames of a causal model, adapter included: net.Features [1, 1, Dim] to
 // net.LogitsName(lag) [1, 1, classes] for each of Lags, and the state that has to be kept between frames.
 func (m *Model) Stream() ([]byte, nn.StreamSpec, error) {
 	var none nn.StreamSpec
-	if m.net.tcn == nil || m.net.tcn.Symmetric || m.net.adapter != nil && !m.net.adapter.Causal {
+	if !m.Causal() {
 		return nil, none, errors.New("the model looks ahead of the frame that it judges: only a causal one can be streamed")
 	}
 	b := nn.NewStream(m.Params)
