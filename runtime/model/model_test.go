@@ -138,12 +138,24 @@ func TestCommittedStream(t *testing.T) {
 
 	got := make([]int, 0, n)
 	provisional := 0
+	var confirmed *segment.Event // the segment whose start is final and whose end isn't known
 	take := func(list []segment.Event) {
 		for _, e := range list {
 			if e.Kind == segment.Provisional {
 				provisional++
 				continue
 			}
+			if e.Kind == segment.Confirmed {
+				if confirmed != nil {
+					t.Fatalf("%+v is confirmed before %+v has ended", e, *confirmed)
+				}
+				confirmed = &e
+				continue
+			}
+			if c := confirmed; c == nil || c.Label != e.Label || c.Start != e.Start || c.FirstSeq != e.FirstSeq {
+				t.Fatalf("%+v was confirmed as %+v", e, c)
+			}
+			confirmed = nil
 			if e.Start != int64(len(got))*period+1 || e.End <= e.Start || e.FirstSeq != int64(len(got)) {
 				t.Fatalf("%+v does not follow frame %d", e, len(got))
 			}
