@@ -10,3 +10,5 @@ case "${GOFLAGS:-}" in
 *-tags=*) ;;
 *) export GOFLAGS="${GOFLAGS:+$GOFLAGS }-tags=customenv,gocv_specific_modules,gocv_videoio" ;;
 esac
+# What the tests use of other makers and is not installed.
+[ ! -d "$tandem_root/build/lib/chrony" ] || export PATH="$PATH:$tandem_root/build/lib/chrony/usr/sbin"

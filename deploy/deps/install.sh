@@ -42,6 +42,23 @@ fi
 if [ "${1:-}" = --test ]; then packages+=(python3-onnx); fi
 apt_install ${packages[@]+"${packages[@]}"}
 
+# Another maker's NTP server and client for the tests. Its package would take over this machine's clock, so it is unpacked and not
+# installed; where that fails the tests that need it are skipped and say so.
+chrony=build/lib/chrony
+if [ "${1:-}" = --test ] && ! command -v chronyd >/dev/null && [ ! -x $chrony/usr/sbin/chronyd ] && command -v apt-get >/dev/null; then
+	say "unpacking chrony into $chrony"
+	rm -rf $chrony.new && mkdir -p $chrony.new
+	apt_install libcap2 libedit2 libgnutls30 libnettle8 libseccomp2 ||
+		apt_install libcap2 libedit2 libgnutls30t64 libnettle8t64 libseccomp2 || true
+	if (cd $chrony.new && apt-get download -qq chrony >/dev/null 2>&1 && dpkg -x chrony_*.deb . && rm chrony_*.deb) &&
+		$chrony.new/usr/sbin/chronyd --version >/dev/null 2>&1; then
+		rm -rf $chrony && mv $chrony.new $chrony
+	else
+		rm -rf $chrony.new
+		say "chrony can't be had: its tests will be skipped"
+	fi
+fi
+
 if [ -n "${TANDEM_ONNXRUNTIME:-}" ]; then
 	[ -r "$TANDEM_ONNXRUNTIME" ] || die "TANDEM_ONNXRUNTIME names $TANDEM_ONNXRUNTIME, which cannot be read"
 	exit 0
