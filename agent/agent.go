@@ -152,7 +152,7 @@ func (a *Agent) run(ctx context.Context, sources <-chan Source) (err error) {
 	}
 
 	p := &player{
-		patience: a.patience, conn: conn, out: out, status: st, pipeline: a.pipeline, log: a.log, takeDone: a.takeDone,
+		patience: a.patience, conn: conn, out: out, publisher: publisher, status: st, pipeline: a.pipeline, log: a.log, takeDone: a.takeDone,
 		played: map[string]bool{},
 	}
 	err = a.startPairing(work, group, conn, pairing)

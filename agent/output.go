@@ -14,11 +14,16 @@ import (
 	"tandem/stream/wire"
 )
 
+// sender is what publishing needs of a bus.Publisher.
+type sender interface {
+	Publish(ctx context.Context, subject, id string, data []byte) error
+}
+
 // publishing is the pipeline's output: segments of both roles, the teacher's stream of an exo camera, and a rig's samples
 // on their way to the pairing.
 type publishing struct {
 	cfg       *Config
-	publisher *bus.Publisher
+	publisher sender
 	pairing   *pairing // nil in the exo role
 	count     *counters
 	log       *slog.Logger
@@ -72,15 +77,6 @@ func (p *publishing) events(ctx context.Context, src *Source, m *model.Model, li
 		}
 	}
 	return nil
-}
-
-// progress counts what has been stored and decided.
-func (p *publishing) progress() uint64 {
-	n := p.publisher.Stats().Acked
-	if p.pairing != nil {
-		n += p.count.get("pair_batches")
-	}
-	return n
 }
 
 // noRoom is a context that has ended: with it, Publish does not wait for room.

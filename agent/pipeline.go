@@ -66,6 +66,11 @@ type pipeline struct {
 	sees     int64 // the network has seen every sample from here on
 	warn     throttle
 	patience time.Duration // how long the first take waits for site time
+
+	clock   func() time.Duration // of a Bench; nil elsewhere
+	began   int64                // when it was made, on its cameras' clock
+	observe func(*FrameTimes)    // may be nil
+	times   FrameTimes           // of the present frame
 }
 
 func newPipeline(cfg *Config, count *counters, log *slog.Logger, adopted func(string)) *pipeline {
@@ -196,6 +201,7 @@ func (p *pipeline) begin(src *Source, live bool) {
 // found out about site time moves samples, and neither loses nor doubles any.
 func (p *pipeline) frame(ctx context.Context, src *Source, f *frame.Frame, at placement) error {
 	p.count.add("frames", 1)
+	p.times = FrameTimes{Captured: p.since(f.Arrival), Taken: p.now()}
 	o := p.offer()
 	back := p.sampler.Stats().Back
 	seq, skipped, ok := p.sampler.Take(f.Time)
@@ -216,11 +222,15 @@ func (p *pipeline) frame(ctx context.Context, src *Source, f *frame.Frame, at pl
 			return err
 		}
 	}
+	p.times.BeganPrepare = p.now()
+	p.times.Prepared, p.times.BeganExtract = p.times.BeganPrepare, p.times.BeganPrepare
 	if err := p.model.Extractor.Extract(f.Mat, p.features); err != nil {
 		p.lose("extractor", 1)
 		p.warn.log1("frame dropped: the extractor fails", src.Take, err)
 		return nil
 	}
+	p.times.Seq, p.times.Extracted = seq, p.now()
+	p.times.BeganSegment = p.times.Extracted
 	events, err := p.model.Segmenter.Push(seq, at.at, p.features)
 	if err != nil {
 		p.lose("segmenter", 1)
@@ -231,6 +241,8 @@ func (p *pipeline) frame(ctx context.Context, src *Source, f *frame.Frame, at pl
 	p.bounds.add(seq, at.bound)
 	p.seq, p.filled = seq, seq
 	p.count.add("samples", 1)
+	p.times.Segmented = p.now()
+	p.times.BeganHand, p.times.Events = p.times.Segmented, len(events)
 	if len(events) > 0 {
 		if err := p.out.events(ctx, src, p.model, events, &p.bounds); err != nil {
 			return err
@@ -246,9 +258,32 @@ func (p *pipeline) frame(ctx context.Context, src *Source, f *frame.Frame, at pl
 		p.warn.log1("sample dropped: a feature is too large for fp16", src.Take, nil)
 	}
 	if done != nil {
-		return p.out.batch(ctx, src, done)
+		p.times.Batches++
+		if err := p.out.batch(ctx, src, done); err != nil {
+			return err
+		}
+	}
+	p.times.HandedOn = p.now()
+	if p.observe != nil {
+		p.observe(&p.times)
 	}
 	return nil
+}
+
+// now is the time of a Bench, 0 elsewhere.
+func (p *pipeline) now() time.Duration {
+	if p.clock == nil {
+		return 0
+	}
+	return p.clock()
+}
+
+// since brings a camera's time to that of a Bench.
+func (p *pipeline) since(arrival int64) time.Duration {
+	if p.clock == nil {
+		return 0
+	}
+	return time.Duration(arrival - p.began)
 }
 
 // lose counts what the take loses.

@@ -12,14 +12,15 @@ import (
 
 // player plays takes one after another.
 type player struct {
-	patience patience
-	conn     *bus.Conn
-	out      *publishing
-	status   *status
-	pipeline *pipeline
-	log      *slog.Logger
-	takeDone func(Source, error)
-	played   map[string]bool // names of takes
+	patience  patience
+	conn      *bus.Conn
+	out       *publishing
+	publisher *bus.Publisher
+	status    *status
+	pipeline  *pipeline
+	log       *slog.Logger
+	takeDone  func(Source, error)
+	played    map[string]bool // names of takes
 }
 
 // play runs the sources until there are no more or reading ends. What it makes is handed on under work, which lasts
@@ -77,12 +78,12 @@ func (p *player) take(reading, work context.Context, src *Source) error {
 // there is progress, it goes on.
 func (p *player) settle(ctx context.Context) error {
 	for {
-		before := p.out.progress()
+		before := p.progress()
 		bounded, cancel := context.WithTimeout(ctx, p.patience.store)
 		err := p.settleOnce(bounded)
 		cancel()
 		away := !p.conn.Stats().Connected
-		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) || !away && p.out.progress() == before {
+		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) || !away && p.progress() == before {
 			return err
 		}
 		p.log.Warn("the take waits to be stored", "hub_away", away, "error", err)
@@ -95,7 +96,16 @@ func (p *player) settleOnce(ctx context.Context) error {
 			return err
 		}
 	}
-	return p.out.publisher.Flush(ctx)
+	return p.publisher.Flush(ctx)
+}
+
+// progress counts what has been stored and decided.
+func (p *player) progress() uint64 {
+	n := p.publisher.Stats().Acked
+	if p.out.pairing != nil {
+		n += p.out.count.get("pair_batches")
+	}
+	return n
 }
 
 // hasten ends a take when the agent stops: pairs that can't be decided in half of the time that is left are given up.
@@ -110,5 +120,5 @@ func (p *player) hasten(work context.Context) error {
 		}
 	}
 	// What is not stored is told when the publisher is closed.
-	return without(p.out.publisher.Flush(work), context.Canceled)
+	return without(p.publisher.Flush(work), context.Canceled)
 }

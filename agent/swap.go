@@ -36,11 +36,25 @@ type running struct {
 // the one that ran. It returns once that has happened. On an error the model still belongs to the caller, and the one that
 // ran runs on.
 func (p *pipeline) swap(ctx context.Context, m *model.Model, packed string) error {
+	o, err := p.offerOf(m, packed)
+	if err != nil {
+		return err
+	}
+	select {
+	case err := <-o.done:
+		return err
+	case <-ctx.Done():
+		return p.withdraw(ctx, o)
+	}
+}
+
+// offerOf warms a model up and offers it.
+func (p *pipeline) offerOf(m *model.Model, packed string) (*offer, error) {
 	o := &offer{m: m, packed: packed, done: make(chan error, 1)}
 	if now := p.running.Load(); now != nil && sameFeatures(now.bundle, m.Bundle) {
 		rows, upTo, _ := p.history.since(mark{})
 		if err := m.Segmenter.Warm(rows); err != nil {
-			return err
+			return nil, err
 		}
 		o.warm = upTo
 	}
@@ -49,15 +63,15 @@ func (p *pipeline) swap(ctx context.Context, m *model.Model, packed string) erro
 	case p.offered <- struct{}{}:
 	default:
 	}
-	select {
-	case err := <-o.done:
-		return err
-	case <-ctx.Done():
-		if p.next.CompareAndSwap(o, nil) {
-			return ctx.Err()
-		}
-		return <-o.done // the pipeline has taken it
+	return o, nil
+}
+
+// withdraw takes an offer back, unless the pipeline has taken it.
+func (p *pipeline) withdraw(ctx context.Context, o *offer) error {
+	if p.next.CompareAndSwap(o, nil) {
+		return ctx.Err()
 	}
+	return <-o.done
 }
 
 // sameFeatures tells whether one release's segmenter can use the other's features: they come from the same extractor
