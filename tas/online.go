@@ -168,9 +168,16 @@ func scoreStream(videos []Video, hidden []string) (s StreamScores, err error) {
 	if s.Scores, err = Score(videos, hidden...); err != nil {
 		return s, err
 	}
+	s.SegmentsPerTrue = SegmentsPerTrue(videos, hidden...)
+	return s, nil
+}
+
+// SegmentsPerTrue is the number of predicted runs by that of the true ones, without those of the background: 1 where each action is
+// one run, 3 where it falls into three. It is 0 where there is no true run.
+func SegmentsPerTrue(videos []Video, background ...string) float64 {
 	count := func(frames []string) (n int) {
 		for i, l := range frames {
-			if (i == 0 || l != frames[i-1]) && !slices.Contains(hidden, l) {
+			if (i == 0 || l != frames[i-1]) && !slices.Contains(background, l) {
 				n++
 			}
 		}
@@ -181,10 +188,10 @@ func scoreStream(videos []Video, hidden []string) (s StreamScores, err error) {
 		claims += count(v.Pred)
 		truths += count(v.GT)
 	}
-	if truths > 0 {
-		s.SegmentsPerTrue = float64(claims) / float64(truths)
+	if truths == 0 {
+		return 0
 	}
-	return s, nil
+	return float64(claims) / float64(truths)
 }
 
 // online gathers what is found of starts.

@@ -77,11 +77,17 @@ func (n *Network) contract(s *bundle.Segmenter) ([]byte, error) {
 // DefaultWindow runs a network every half second, and judges frames by what comes in the second and a half after them. Before
 // them is all that the network looks at, or 256 frames where that has no bound.
 func (n *Network) DefaultWindow() *bundle.Windows {
-	frames := func(seconds float64) int { return max(1, int(math.Round(seconds*n.RateHz))) }
-	w := &bundle.Windows{Hop: frames(.5), Right: frames(1.5), Left: 256}
+	left := 256
 	if context, bounded := n.Context(); bounded {
-		w.Left = context
+		left = context
 	}
+	return DefaultWindow(n.RateHz, left)
+}
+
+// DefaultWindow is the default window of a network that looks so many frames back.
+func DefaultWindow(rate float64, left int) *bundle.Windows {
+	frames := func(seconds float64) int { return max(1, int(math.Round(seconds*rate))) }
+	w := &bundle.Windows{Hop: frames(.5), Right: frames(1.5), Left: left}
 	w.Frames = (w.Left+w.Hop-1)/w.Hop*w.Hop + w.Hop + w.Right
 	return w
 }

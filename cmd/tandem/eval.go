@@ -13,6 +13,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"tandem/tas"
+	"tandem/trainer/dataset"
+	"tandem/trainer/replay"
 )
 
 // labelFileExt ends the name of each file that eval reads.
@@ -26,12 +28,17 @@ type evalOptions struct {
 	background []string
 	json       bool
 	perVideo   bool
+
+	window                    []int
+	stream                    []string // bundles to replay --data through
+	data, format, onnxruntime string
+	replay                    replay.Options
 }
 
 func newEval() *cobra.Command {
 	var o evalOptions
 	cmd := &cobra.Command{
-		Use:   "eval --gt DIR --pred DIR | eval --gt DIR --online EVENTS --fps F",
+		Use:   "eval --gt DIR --pred DIR | eval --gt DIR --online EVENTS --fps F | eval --stream BUNDLE --data DIR",
 		Short: "Score predicted labels against the true ones: MoF, Edit, F1@10, F1@25, F1@50",
 		Long: `Score predicted labels against the true ones.
 
@@ -41,7 +48,11 @@ docs/metrics.md says what each of them means.
 
 With --online, the events that a device published are scored instead: both streams, how late starts were confirmed and how
 near they are, how often the provisional stream was revised. EVENTS is the file that tandem agent --events and tandem demo
-write (docs/segments.md); DIR/TAKE.txt is the truth of a take, of --fps frames a second.`,
+write (docs/segments.md); DIR/TAKE.txt is the truth of a take, of --fps frames a second.
+
+With --stream, the test takes of a data set are played through a bundle's segmenter, sample by sample as on a device, and both streams
+are scored beside the same network over whole takes: with and without commit lag, label hold and transition prior. --stream is a bundle,
+or the directory that tandem train run wrote; several, such as those of several seeds, give means and spread.`,
 		Example: `  # the table of all videos together
   tandem eval --gt takes/labels --pred build/pred --background background
 
@@ -49,9 +60,18 @@ write (docs/segments.md); DIR/TAKE.txt is the truth of a take, of --fps frames a
   tandem eval --gt gt --pred pred --background "action start,action end" --per-video --json
 
   # the stream of a device
-  tandem eval --online build/demo/seed-1/events.jsonl --gt build/demo/seed-1/truth --fps 15 --background background`,
+  tandem eval --online build/demo/seed-1/events.jsonl --gt build/demo/seed-1/truth --fps 15 --background background
+
+  # what a device keeps of a network's score, committing after 2 s
+  tandem eval --stream build/bench/rig --data build/bench/cell --lag 2`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if len(o.stream) > 0 {
+				return runStreamEval(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), o)
+			}
+			if o.data != "" {
+				return usagef("--data is for --stream, which is missing: the bundle that its takes are played through")
+			}
 			return runEval(cmd.OutOrStdout(), cmd.ErrOrStderr(), o)
 		},
 	}
@@ -64,6 +84,14 @@ write (docs/segments.md); DIR/TAKE.txt is the truth of a take, of --fps frames a
 	f.StringSliceVar(&o.background, "background", nil, "classes that are no actions: their segments don't count in Edit and F1")
 	f.BoolVar(&o.json, "json", false, "print JSON")
 	f.BoolVar(&o.perVideo, "per-video", false, "score each video for itself, too")
+	f.StringArrayVar(&o.stream, "stream", nil, "bundle, or directory of tandem train run, to play the takes of --data through; repeat it for several")
+	f.StringVar(&o.data, "data", "", "with --stream: directory of the data set")
+	f.StringVar(&o.format, "format", dataset.Auto, "with --stream: layout of the data set")
+	f.StringVar(&o.replay.Fold, "fold", "", "with --stream: fold whose test takes are played (default: the only one)")
+	f.StringVar(&o.replay.View, "view", "", "with --stream: view that is played (default: the ego view)")
+	f.Float64Var(&o.replay.Lag, "lag", 0, "with --stream: seconds after which everything is committed (default: what the bundle says)")
+	f.IntSliceVar(&o.window, "window", nil, "with --stream: run networks that are not causal in windows of FRAMES,HOP,RIGHT (default: what the bundle says)")
+	f.StringVar(&o.onnxruntime, "onnxruntime", "", "with --stream: ONNX Runtime's library (default: found)")
 	return cmd
 }
 

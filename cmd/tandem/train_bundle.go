@@ -23,6 +23,7 @@ type bundleOptions struct {
 	extractor, release string
 	window             []int // frames, hop and right context; none for the default
 	prior              float64
+	commitLag          float64 // seconds; 0 for what the rest adds up to
 
 	from *bundle.Dir // the bundle whose extractor it is; nil for the built-in one
 	ex   trainer.Extractor
@@ -51,14 +52,16 @@ func (o *bundleOptions) open() (err error) {
 // validate says what is wrong with the flags, and names the release.
 func (o *bundleOptions) validate(s compare.Single) error {
 	switch {
-	case o.extractor == "" && (o.release != "" || len(o.window) > 0 || o.prior != 0):
-		return usagef("--release, --window and --prior are of a bundle, for which --extractor is missing")
+	case o.extractor == "" && (o.release != "" || len(o.window) > 0 || o.prior != 0 || o.commitLag != 0):
+		return usagef("--release, --window, --prior and --commit-lag are of a bundle, for which --extractor is missing")
 	case o.extractor == "":
 		return nil
 	case len(o.window) > 0 && (s.Options.Network.Kind == "causal" || len(o.window) != 3):
 		return usagef("--window %v: expected FRAMES,HOP,RIGHT for a network that is not causal", o.window)
 	case !(o.prior >= 0 && o.prior <= 1000):
 		return usagef("--prior is %g, expected 0 (none) to 1000", o.prior)
+	case !(o.commitLag >= 0 && o.commitLag <= 600):
+		return usagef("--commit-lag is %g, expected seconds, 0 (none) to 600", o.commitLag)
 	case o.release == "":
 		o.release = fmt.Sprintf("%s-%d", s.Method, s.Options.Seed)
 	}
@@ -70,8 +73,8 @@ func (o *bundleOptions) validate(s compare.Single) error {
 
 var token = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
 
-// check says why a data set's features can't be those of the extractor.
-func (o *bundleOptions) check(set *dataset.Dataset) error {
+// check says why a data set's features can't be those of the extractor, or the commit lag be kept, before anything is trained.
+func (o *bundleOptions) check(set *dataset.Dataset, s compare.Single) error {
 	if o.extractor == "" {
 		return nil
 	}
@@ -85,8 +88,39 @@ func (o *bundleOptions) check(set *dataset.Dataset) error {
 	case o.from != nil && o.from.RateHz != set.RateHz:
 		return fmt.Errorf("%s has %g samples a second, the bundle %s is for %g", set.Name, set.RateHz, o.extractor, o.from.RateHz)
 	}
+	late := 0
+	if lags := s.Options.Network.Lags; len(lags) > 0 {
+		late = lags[len(lags)-1]
+	}
+	if w := o.windows(); w != nil {
+		late = w.Right + w.Hop - 1
+	} else if s.Options.Network.Kind != "causal" {
+		w := trainer.DefaultWindow(set.RateHz, 0)
+		late = w.Right + w.Hop - 1
+	}
+	if o.prior > 0 {
+		late += o.priorLag(set.RateHz)
+	}
+	if commit := o.commitFrames(set.RateHz); commit > 0 && commit < late {
+		return fmt.Errorf("--commit-lag %g is %d samples of %s, but the network and the prior are %d late by themselves; "+
+			"raise it, or lower --lags or --window's RIGHT", o.commitLag, commit, set.Name, late)
+	}
 	return nil
 }
+
+// windows are the windows that were asked for, nil without.
+func (o *bundleOptions) windows() *bundle.Windows {
+	w := o.window
+	if len(w) != 3 {
+		return nil
+	}
+	return &bundle.Windows{Frames: w[0], Hop: w[1], Right: w[2], Left: max(0, w[0]-w[1]-w[2])}
+}
+
+// priorLag is by how many samples a prior is late: half a second.
+func (o *bundleOptions) priorLag(rate float64) int { return max(1, int(math.Round(rate/2))) }
+
+func (o *bundleOptions) commitFrames(rate float64) int { return int(math.Round(o.commitLag * rate)) }
 
 // write writes the bundle of extractor and student.
 func (o *bundleOptions) write(dir string, t *compare.Trained) error {
@@ -101,11 +135,10 @@ func (o *bundleOptions) write(dir string, t *compare.Trained) error {
 	n := &trainer.Network{Model: t.Model, RateHz: t.Report.RateHz,
 		Decode: bundle.Decoding{MinFrames: max(1, t.Report.Hold), MinFramesByClass: t.MinFramesByClass}}
 	if o.prior > 0 {
-		n.Decode.Prior = &bundle.Prior{Lag: max(1, int(math.Round(n.RateHz/2))), Weight: o.prior, LogTransitions: t.LogTransitions}
+		n.Decode.Prior = &bundle.Prior{Lag: o.priorLag(n.RateHz), Weight: o.prior, LogTransitions: t.LogTransitions}
 	}
-	if w := o.window; len(w) == 3 {
-		n.Window = &bundle.Windows{Frames: w[0], Hop: w[1], Right: w[2], Left: max(0, w[0]-w[1]-w[2])}
-	}
+	n.Decode.CommitLag = o.commitFrames(n.RateHz)
+	n.Window = o.windows()
 	ex := o.ex
 	if own := t.Model.Extractor(); own != nil { // the student's, regressed to the teacher's
 		ex = trainer.Extractor{ONNX: own.ONNX, Contract: own.Contract}

@@ -89,6 +89,7 @@ func (o *trainRunOptions) flags(cmd *cobra.Command) {
 	f.StringVar(&o.bundle.extractor, "extractor", "", "make a bundle with the extractor of this bundle, or "+builtinExtractor+": the one that made the features")
 	f.IntSliceVar(&o.bundle.window, "window", nil, "windows of a bundle's network that is not causal: FRAMES,HOP,RIGHT (default: hop 0.5 s, right 1.5 s)")
 	f.Float64Var(&o.bundle.prior, "prior", 0, "weight of a transition prior in the bundle, from the exo labels; 0 means none")
+	f.Float64Var(&o.bundle.commitLag, "commit-lag", 0, "seconds after which a rig commits everything, holds cut to it (default: what network, prior and holds add up to)")
 	f.StringVar(&o.bundle.release, "release", "", "name of the bundle's release (default METHOD-SEED)")
 	f.IntVar(&o.threads, "threads", 1, "threads of the training; another number gives slightly other weights")
 	f.StringVar(&o.onnxruntime, "onnxruntime", "", "ONNX Runtime's library (default: found)")
@@ -145,7 +146,7 @@ func (o *trainRunOptions) run(cmd *cobra.Command) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, set.Close()) }()
-	if err := o.bundle.check(set); err != nil {
+	if err := o.bundle.check(set, o.single); err != nil {
 		return err
 	}
 	trained, err := o.train(ctx, set, cmd.ErrOrStderr())

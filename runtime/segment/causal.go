@@ -56,8 +56,8 @@ func (r *ring) reset() {
 	r.next = 0
 }
 
-// openCausal opens the segmenter model and checks that it is what the manifest says.
-func openCausal(b *bundle.Dir, opts ort.Options) (_ *causal, err error) {
+// openCausal opens the segmenter model and checks that it is what the manifest says. Of unused heads nothing is read.
+func openCausal(b *bundle.Dir, unused []bundle.Head, opts ort.Options) (_ *causal, err error) {
 	n := &causal{features: make([]float32, b.Extractor.Dim), lag: int64(b.Segmenter.JudgeLag())}
 	n.first = make([]float32, n.lag*int64(len(b.Labels)))
 	defer func() {
@@ -91,6 +91,9 @@ func openCausal(b *bundle.Dir, opts ort.Options) (_ *causal, err error) {
 		p := make([]float32, len(b.Labels))
 		n.logits, n.probs = append(n.logits, p), append(n.probs, make([]float32, len(b.Labels)))
 		add(out, h.Output, []int{1, 1, len(b.Labels)}, p)
+	}
+	for _, h := range unused {
+		add(out, h.Output, []int{1, 1, len(b.Labels)}, make([]float32, len(b.Labels)))
 	}
 	for _, s := range seg.States {
 		r := &ring{

@@ -70,12 +70,29 @@ type span struct{ from, to int64 }
 // Open opens the segmenter of a bundle. The model's inputs and outputs must be what the manifest says. The caller
 // closes it.
 func Open(b *bundle.Dir, opts ort.Options) (*Segmenter, error) {
+	return open(b, nil, opts)
+}
+
+// OpenEarly is Open with only the first of a causal network's heads: the last of them gives the committed opinion, and what the
+// others say is not looked at. It commits sooner and with less certainty, which shows what the lag is worth.
+func OpenEarly(b *bundle.Dir, heads int, opts ort.Options) (*Segmenter, error) {
+	all := b.Segmenter.Heads
+	if b.Segmenter.Window != nil || heads < 1 || heads > len(all) {
+		return nil, fmt.Errorf("open the first %d heads of %s: it has %d, expected 1 to as many, and no windows", heads, b.Release, len(all))
+	}
+	early := *b
+	early.Segmenter.Heads = all[:heads]
+	return open(&early, all[heads:], opts)
+}
+
+// open opens the segmenter of a bundle whose model has more heads, which are passed over.
+func open(b *bundle.Dir, unused []bundle.Head, opts ort.Options) (*Segmenter, error) {
 	var j judge
 	var err error
 	if b.Segmenter.Window != nil {
 		j, err = openWindows(b, opts)
 	} else {
-		j, err = openCausal(b, opts)
+		j, err = openCausal(b, unused, opts)
 	}
 	if err != nil {
 		return nil, err
