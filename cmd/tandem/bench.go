@@ -21,11 +21,11 @@ func newBench() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "bench",
 		Short:   "Time the engine, measure synchronization, and work with the results of benchmarks",
-		Example: "  tandem bench parse build/bench/go.txt\n  tandem bench train\n  tandem bench sync",
+		Example: "  tandem bench parse build/bench/go.txt\n  tandem bench train\n  tandem bench sync\n  tandem bench pipeline",
 		Args:    noCommand,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newBenchParse(), newBenchTrain(), newBenchSync())
+	cmd.AddCommand(newBenchParse(), newBenchTrain(), newBenchSync(), newBenchPipeline())
 	return cmd
 }
 
