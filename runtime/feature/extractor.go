@@ -13,16 +13,17 @@ import (
 	"tandem/runtime/ort"
 )
 
-// Extractor computes features by the bundle's extractor model under its input contract. It is used by one goroutine at
-// a time and does not allocate once warm.
+// Extractor computes features by the bundle's extractor model under its input contract. It does not allocate once warm.
+//
+// Extract is used by one goroutine at a time. So is Prepare, but Run may work on other slots meanwhile, and several calls of
+// Run on as many slots.
 type Extractor struct {
-	dim     int
-	pre     *preprocessor
-	session *ort.Session
-	tensors []ort.Tensor
-	bind    *ort.Binding
-	out     []float32
-	closed  bool
+	contract bundle.Extractor
+	pre      *preprocessor
+	session  *ort.Session
+	flat     bool // the output has no batch axis
+	own      *Slot
+	closed   bool
 }
 
 // Open opens the extractor of a bundle. The caller closes it.
@@ -44,7 +45,7 @@ func New(onnx []byte, contract bundle.Extractor, opts ort.Options) (_ *Extractor
 	if err := contract.Validate(); err != nil {
 		return nil, err
 	}
-	e := &Extractor{dim: contract.Dim}
+	e := &Extractor{contract: contract}
 	defer func() {
 		if err != nil {
 			_ = e.Close() // the first error is the one to act on
@@ -60,28 +61,28 @@ func New(onnx []byte, contract bundle.Extractor, opts ort.Options) (_ *Extractor
 	if len(outs) != 1 || outs[0].Name != contract.Output {
 		return nil, fmt.Errorf("the model's outputs are %v, the manifest says one output %q", outs, contract.Output)
 	}
+	e.flat = len(outs[0].Shape) == 1
 	e.pre = newPreprocessor(contract.Input)
-	e.out = make([]float32, e.dim)
-	in, err := ort.NewTensor(e.pre.shape(), e.pre.data)
-	if err != nil {
-		return nil, err
-	}
-	e.tensors = append(e.tensors, in)
-	shape := []int{1, e.dim}
-	if len(outs[0].Shape) == 1 {
-		shape = shape[1:]
-	}
-	out, err := ort.NewTensor(shape, e.out)
-	if err != nil {
-		return nil, err
-	}
-	e.tensors = append(e.tensors, out)
-	e.bind, err = e.session.Bind([]ort.Tensor{in}, []ort.Tensor{out})
+	e.own, err = e.NewSlot()
 	return e, err
 }
 
+// Share returns another extractor on the same loaded model, for another camera. The caller closes it; the model is freed with
+// the last.
+func (e *Extractor) Share() (*Extractor, error) {
+	session, err := e.session.Share()
+	if err != nil {
+		return nil, err
+	}
+	other := &Extractor{contract: e.contract, session: session, flat: e.flat, pre: newPreprocessor(e.contract.Input)}
+	if other.own, err = other.NewSlot(); err != nil {
+		return nil, errors.Join(err, other.Close())
+	}
+	return other, nil
+}
+
 // Dim returns the length of a feature vector.
-func (e *Extractor) Dim() int { return e.dim }
+func (e *Extractor) Dim() int { return e.contract.Dim }
 
 // Provider returns the execution provider that runs the model.
 func (e *Extractor) Provider() string { return e.session.Provider() }
@@ -89,31 +90,45 @@ func (e *Extractor) Provider() string { return e.session.Provider() }
 // Extract writes the features of a picture, 8 bit with 1 (grey) or 3 channels (BGR) and of any size, into dst, which
 // has length Dim.
 func (e *Extractor) Extract(picture gocv.Mat, dst []float32) error {
-	if len(dst) != e.dim {
-		return fmt.Errorf("extract features: room for %d values, expected %d", len(dst), e.dim)
+	if len(dst) != e.Dim() {
+		return fmt.Errorf("extract features: room for %d values, expected %d", len(dst), e.Dim())
 	}
-	if e.closed {
-		return errors.New("extract features: the extractor is closed")
+	if err := e.Prepare(picture, e.own); err != nil {
+		return err
 	}
-	if err := e.pre.run(picture); err != nil {
-		return fmt.Errorf("extract features: %w", err)
+	features, err := e.Run(e.own)
+	if err != nil {
+		return err
 	}
-	if err := e.bind.Run(); err != nil {
-		return fmt.Errorf("extract features: %w", err)
-	}
-	copy(dst, e.out)
+	copy(dst, features)
 	return nil
 }
 
-// Close frees the model and its memory. Closing again does nothing.
+// Prepare brings a picture as Extract takes it into a slot of this extractor, to be run.
+func (e *Extractor) Prepare(picture gocv.Mat, s *Slot) error {
+	if e.closed {
+		return errors.New("extract features: the extractor is closed")
+	}
+	if err := e.pre.fill(picture, s.in); err != nil {
+		return fmt.Errorf("extract features: %w", err)
+	}
+	return nil
+}
+
+// Run computes the features of the picture in a slot. They are valid until the slot's next use.
+func (e *Extractor) Run(s *Slot) ([]float32, error) {
+	if err := s.bind.Run(); err != nil {
+		return nil, fmt.Errorf("extract features: %w", err)
+	}
+	return s.out, nil
+}
+
+// Close frees the model and its memory. Closing again does nothing. Slots are closed by whoever made them, before or after.
 func (e *Extractor) Close() error {
 	e.closed = true
 	var errs []error
-	if e.bind != nil {
-		errs = append(errs, e.bind.Close())
-	}
-	for _, t := range e.tensors {
-		errs = append(errs, t.Close())
+	if e.own != nil {
+		errs = append(errs, e.own.Close())
 	}
 	if e.session != nil {
 		errs = append(errs, e.session.Close())

@@ -17,6 +17,7 @@ type preprocessor struct {
 	im      bundle.Image
 	data    []float32 // the input tensor
 	table   [3][256]float32
+	shrink  shrinker
 	shrunk  gocv.Mat // on the way to a picture that is narrower and taller, or wider and flatter
 	resized gocv.Mat
 	padded  gocv.Mat
@@ -48,7 +49,10 @@ func (p *preprocessor) close() error {
 }
 
 // run fills data from a picture.
-func (p *preprocessor) run(m gocv.Mat) error {
+func (p *preprocessor) run(m gocv.Mat) error { return p.fill(m, p.data) }
+
+// fill fills an input tensor from a picture.
+func (p *preprocessor) fill(m gocv.Mat, dst []float32) error {
 	w, h := m.Cols(), m.Rows()
 	if w < 1 || h < 1 {
 		return errors.New("the picture is empty")
@@ -68,7 +72,7 @@ func (p *preprocessor) run(m gocv.Mat) error {
 	if len(px) != n*src.Channels() {
 		return fmt.Errorf("the fitted picture has %d bytes, expected %d", len(px), n*src.Channels())
 	}
-	p.convert(px, src.Channels(), n)
+	p.convert(px, src.Channels(), n, dst)
 	return nil
 }
 
@@ -85,9 +89,7 @@ func (p *preprocessor) fit(m gocv.Mat, w, h int) (gocv.Mat, error) {
 			ch = max(1, w*size.Y/size.X)
 		}
 		x, y := (w-cw)/2, (h-ch)/2
-		part := m.Region(image.Rect(x, y, x+cw, y+ch))
-		err := p.resize(part, size)
-		return p.resized, errors.Join(err, part.Close())
+		return p.resized, p.resize(m, image.Rect(x, y, x+cw, y+ch), size)
 	case "letterbox":
 		nw, nh := size.X, size.Y
 		if w*size.Y > h*size.X {
@@ -95,19 +97,54 @@ func (p *preprocessor) fit(m gocv.Mat, w, h int) (gocv.Mat, error) {
 		} else {
 			nw = max(1, w*size.Y/h)
 		}
-		if err := p.resize(m, image.Pt(nw, nh)); err != nil {
+		if err := p.resize(m, image.Rect(0, 0, w, h), image.Pt(nw, nh)); err != nil {
 			return p.resized, err
 		}
 		top, left := (size.Y-nh)/2, (size.X-nw)/2
 		err := gocv.CopyMakeBorder(p.resized, &p.padded, top, size.Y-nh-top, left, size.X-nw-left, gocv.BorderConstant, color.RGBA{})
 		return p.padded, err
 	}
-	return p.resized, p.resize(m, size)
+	return p.resized, p.resize(m, image.Rect(0, 0, w, h), size)
 }
 
-// resize writes m at the given size into resized. Sides that shrink are averaged over areas, since interpolation would
+// resize writes a part of m at the given size into resized. Sides that shrink are averaged over areas, since interpolation would
 // skip pixels and alias; sides that grow are interpolated.
-func (p *preprocessor) resize(m gocv.Mat, size image.Point) error {
+func (p *preprocessor) resize(m gocv.Mat, part image.Rectangle, size image.Point) error {
+	from, to := geometry{part.Dx(), part.Dy(), m.Channels()}, geometry{size.X, size.Y, m.Channels()}
+	if m.IsContinuous() && shrinks(from, to) {
+		return p.average(m, part.Min, from, to)
+	}
+	if part.Dx() == m.Cols() && part.Dy() == m.Rows() {
+		return p.interpolate(m, size)
+	}
+	region := m.Region(part)
+	return errors.Join(p.interpolate(region, size), region.Close())
+}
+
+// average writes the part of m that begins at a point into resized, with neither side growing.
+func (p *preprocessor) average(m gocv.Mat, at image.Point, from, to geometry) error {
+	px, err := m.DataPtrUint8()
+	if err != nil {
+		return fmt.Errorf("read pixels: %w", err)
+	}
+	if p.resized.Cols() != to.w || p.resized.Rows() != to.h || p.resized.Type() != m.Type() {
+		if err := p.resized.Close(); err != nil {
+			return err
+		}
+		p.resized = gocv.NewMatWithSize(to.h, to.w, m.Type())
+	}
+	dst, err := p.resized.DataPtrUint8()
+	if err != nil {
+		return fmt.Errorf("write pixels: %w", err)
+	}
+	stride := m.Cols() * from.channels
+	p.shrink.prepare(from, to)
+	p.shrink.run(px[at.Y*stride+at.X*from.channels:], stride, dst)
+	return nil
+}
+
+// interpolate has OpenCV write m at the given size into resized.
+func (p *preprocessor) interpolate(m gocv.Mat, size image.Point) error {
 	w, h := m.Cols(), m.Rows()
 	switch {
 	case w >= size.X && h >= size.Y:
@@ -122,11 +159,11 @@ func (p *preprocessor) resize(m gocv.Mat, size image.Point) error {
 	return gocv.Resize(p.shrunk, &p.resized, size, 0, 0, gocv.InterpolationLinear)
 }
 
-// convert writes n pixels into the tensor in the contract's order of channels and axes.
-func (p *preprocessor) convert(px []byte, channels, n int) {
+// convert writes n pixels into a tensor in the contract's order of channels and axes.
+func (p *preprocessor) convert(px []byte, channels, n int, to []float32) {
 	depth := p.im.Depth()
 	if depth == 1 {
-		grey(px, channels, p.data[:n], &p.table[0])
+		grey(px, channels, to[:n], &p.table[0])
 		return
 	}
 	// offset[c] is where channel c of the contract lies in a BGR pixel; a grey picture repeats its only one.
@@ -139,12 +176,12 @@ func (p *preprocessor) convert(px []byte, channels, n int) {
 	}
 	t0, t1, t2 := &p.table[0], &p.table[1], &p.table[2]
 	if p.im.Layout == "NHWC" {
-		for dst := p.data; len(dst) >= 3 && len(px) >= channels; dst, px = dst[3:], px[channels:] {
+		for dst := to; len(dst) >= 3 && len(px) >= channels; dst, px = dst[3:], px[channels:] {
 			dst[0], dst[1], dst[2] = t0[px[offset[0]]], t1[px[offset[1]]], t2[px[offset[2]]]
 		}
 		return
 	}
-	d0, d1, d2 := p.data[:n], p.data[n:2*n], p.data[2*n:3*n]
+	d0, d1, d2 := to[:n], to[n:2*n], to[2*n:3*n]
 	for i := 0; i < n && len(px) >= channels; i, px = i+1, px[channels:] {
 		d0[i], d1[i], d2[i] = t0[px[offset[0]]], t1[px[offset[1]]], t2[px[offset[2]]]
 	}

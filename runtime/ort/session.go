@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	onnx "github.com/yalue/onnxruntime_go"
 )
@@ -43,6 +44,7 @@ type Options struct {
 // Session is an open model. It may be run by several goroutines, each with a Binding of its own.
 type Session struct {
 	s         *onnx.DynamicAdvancedSession
+	users     *atomic.Int32 // sessions that share s
 	in, out   []Info
 	provider  string
 	fallbacks []error
@@ -73,7 +75,8 @@ func Open(model []byte, opts Options) (*Session, error) {
 	if len(model) == 0 {
 		return nil, fmt.Errorf("%w: it is empty (0 bytes)", ErrModel)
 	}
-	s := &Session{}
+	s := &Session{users: new(atomic.Int32)}
+	s.users.Add(1)
 	var err error
 	if s.in, s.out, err = describe(model); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrModel, err)
@@ -173,12 +176,26 @@ func (s *Session) Provider() string { return s.provider }
 // Fallbacks returns why each provider that was asked for before Provider could not be had.
 func (s *Session) Fallbacks() []error { return s.fallbacks }
 
+// Share returns another session on the same loaded model, which costs no memory. The model is freed when the last of them is
+// closed. A closed session can't be shared.
+func (s *Session) Share() (*Session, error) {
+	if s.s == nil {
+		return nil, errors.New("share a session: it is closed")
+	}
+	other := *s
+	s.users.Add(1)
+	return &other, nil
+}
+
 // Close frees the session. Its bindings must be closed before. Closing again does nothing.
 func (s *Session) Close() error {
 	if s.s == nil {
 		return nil
 	}
-	err := s.s.Destroy()
+	var err error
+	if s.users.Add(-1) == 0 {
+		err = s.s.Destroy()
+	}
 	s.s = nil
 	return err
 }
