@@ -26,6 +26,7 @@ import (
 // agentFlags are the flags of tandem agent.
 type agentFlags struct {
 	config    string
+	events    string
 	check     bool
 	json      bool
 	logLevel  string
@@ -45,6 +46,7 @@ assigns and change to the next one between two frames. deploy/agent.example.yaml
 docs/agent.md explains its fields and what is counted.`,
 		Example: `  tandem agent --config agent.yaml --check
   tandem agent --config agent.yaml
+  tandem agent --config agent.yaml --events events.jsonl
   tandem agent --config agent.yaml --log-format json --log-level warn`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -55,6 +57,7 @@ docs/agent.md explains its fields and what is counted.`,
 	fl.StringVarP(&f.config, "config", "c", "", "configuration file (YAML, required)")
 	fl.BoolVar(&f.check, "check", false, "check the configuration, its bundle and its recordings, say what would be done, and end")
 	fl.BoolVar(&f.json, "json", false, "report as JSON")
+	fl.StringVar(&f.events, "events", "", "append the segments that the hub gets of this device to a file, for tandem eval --online")
 	fl.StringVar(&f.logLevel, "log-level", "info", "least level that is logged: debug, info, warn or error")
 	fl.StringVar(&f.logFormat, "log-format", "text", "text or json")
 	return cmd
@@ -99,12 +102,21 @@ func (f *agentFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return usageError{err}
 	}
+	var events *recorder
+	if f.events != "" {
+		if events, err = recordEvents(ctx, cfg, f.events, log); err != nil {
+			return err
+		}
+	}
 	list := make(chan agent.Source, len(sources))
 	for _, s := range sources {
 		list <- s
 	}
 	close(list)
 	err = a.Run(ctx, list)
+	if events != nil {
+		err = errors.Join(err, events.finish(ctx))
+	}
 	report.Release, report.Counters = a.Release(), a.Counters()
 	if len(report.Takes) == 0 && err != nil {
 		return err // nothing has been done that could be reported
