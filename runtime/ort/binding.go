@@ -48,6 +48,7 @@ func (s *Session) Bind(in, out []Tensor) (*Binding, error) {
 		_ = b.Destroy() // the first error is the one to act on
 		return nil, fmt.Errorf("bind: %w", err)
 	}
+	handles.bindings.Add(1)
 	return &Binding{s: s.s, b: b, in: slices.Clone(in), out: slices.Clone(out)}, nil
 }
 
@@ -92,6 +93,7 @@ func (b *Binding) Close() error {
 	if b.b == nil {
 		return nil
 	}
+	handles.bindings.Add(-1)
 	err := b.b.Destroy()
 	b.b, b.in, b.out = nil, nil, nil
 	return err

@@ -88,6 +88,7 @@ func Open(model []byte, opts Options) (*Session, error) {
 	for _, p := range providers {
 		if s.s, err = open(model, p, s.in, s.out, opts); err == nil {
 			s.provider = p
+			handles.models.Add(1)
 			return s, nil
 		}
 		if opts.Require || !errors.Is(err, ErrProvider) {
@@ -194,6 +195,7 @@ func (s *Session) Close() error {
 	}
 	var err error
 	if s.users.Add(-1) == 0 {
+		handles.models.Add(-1)
 		err = s.s.Destroy()
 	}
 	s.s = nil

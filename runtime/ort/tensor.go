@@ -65,6 +65,7 @@ func NewTensor[T Element](shape []int, data []T) (Tensor, error) {
 		t.pin.Unpin()
 		return nil, fmt.Errorf("tensor shape %v: %w", shape, err)
 	}
+	handles.tensors.Add(1)
 	// A Pinner that is collected while it pins brings the process down. A forgotten Close should not.
 	runtime.SetFinalizer(t, func(t *tensor[T]) { _ = t.Close() })
 	return t, nil
@@ -85,6 +86,7 @@ func (t *tensor[T]) Close() error {
 	if t.v == nil {
 		return nil
 	}
+	handles.tensors.Add(-1)
 	err := t.v.Destroy()
 	t.v = nil
 	t.pin.Unpin()
