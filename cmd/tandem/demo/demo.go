@@ -273,7 +273,7 @@ func drain(ch chan string) {
 
 // countPairs compares what the rig streamed with what is in the archive.
 func (l *loop) countPairs() error {
-	all, err := streams(l.site.ctx, l.site.conn)
+	all, _, err := streams(l.site.ctx, l.site.conn)
 	if err != nil {
 		return err
 	}
@@ -385,7 +385,7 @@ type oracle struct{ takes map[string]*stream }
 
 // scoreAll scores what the hub holds of the test takes.
 func (l *loop) scoreAll(ctx context.Context, o *oracle) error {
-	all, err := streams(ctx, l.site.conn)
+	all, events, err := streams(ctx, l.site.conn)
 	if err != nil {
 		return err
 	}
@@ -430,6 +430,9 @@ func (l *loop) scoreAll(ctx context.Context, o *oracle) error {
 	r.ScoredOn = "test takes"
 	r.TeacherOnExo, r.ExoOnly, r.Adapted, r.Oracle = &teacher, &before, &after, &best
 	r.GapClosedF1At50 = gapClosed(&before, &after, &best)
+	if err := l.online(events, test); err != nil {
+		return err
+	}
 	l.strips = strips{title: "Simulated cell: test takes on the rig", test: test,
 		before: published(rig, "before"), after: published(rig, "after"), fps: l.c.FPS}
 	return nil

@@ -60,6 +60,7 @@ func TestTheLoopCloses(t *testing.T) {
 			t.Errorf("report.json has no %q", k)
 		}
 	}
+	checkEvents(t, r, c)
 	f, err := os.Open(r.Strips)
 	if err != nil {
 		t.Fatal(err)
@@ -71,6 +72,42 @@ func TestTheLoopCloses(t *testing.T) {
 	var text strings.Builder
 	if err := r.Print(&text); err != nil || !strings.Contains(text.String(), "adapted on ego") {
 		t.Errorf("the table is %q (%v)", text.String(), err)
+	}
+}
+
+// checkEvents reads what the demo has left for tandem eval --online and scores it again.
+func checkEvents(t *testing.T, r *Report, c Config) {
+	t.Helper()
+	events, err := tas.ReadEvents(r.Events)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gt, err := tas.ReadFrames(filepath.Join(filepath.Dir(r.Events), "truth", "test-001-after.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := tas.OnlineVideo{Name: "test-001-after", GT: gt, Rate: c.FPS}
+	swaps := 0
+	for _, e := range events {
+		switch {
+		case e.Reason == "swap" && e.Kind == tas.EventCommitted:
+			swaps++
+		case e.Take == v.Name && e.Kind == tas.EventOrigin:
+			v.Origin = e.Start
+		case e.Take == v.Name:
+			v.Events = append(v.Events, e)
+		}
+	}
+	s, err := tas.ScoreOnline([]tas.OnlineVideo{v}, "background")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if swaps != 1 || r.Online == nil || s.Committed != r.Online.Committed || s.Starts != r.Online.Starts || s.Provisional == nil || s.Lag.Median <= 0 {
+		t.Errorf("%d swaps; the files score %+v, the report says %+v", swaps, s, r.Online)
+	}
+	// The demo's own way of scoring, at the same instants.
+	if d := s.Committed.F1At50 - r.Adapted.F1At50; d > 1e-9 || d < -1e-9 {
+		t.Errorf("F1@50 is %g by its events, %g by the demo's table", s.Committed.F1At50, r.Adapted.F1At50)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"tandem/agent"
 	"tandem/stream/capture"
@@ -44,8 +45,12 @@ func (l *loop) ownRecordings(exo []string) error {
 			return err
 		}
 	}
-	all, err := streams(s.ctx, s.conn)
+	all, events, err := streams(s.ctx, s.conn)
 	if err != nil {
+		return err
+	}
+	l.result.Events = filepath.Join(l.dir, eventsFile)
+	if err := tas.WriteEvents(l.result.Events, events); err != nil {
 		return err
 	}
 	if l.result.ReleaseAfter != "" {

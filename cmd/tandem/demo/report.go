@@ -44,6 +44,10 @@ type Result struct {
 	Adapted      *tas.Scores `json:"adapted"`        // the rig's, after the swap
 	Oracle       *tas.Scores `json:"oracle"`         // a network trained on ego labels, for comparison only
 
+	// Online are the scores of the rig's streams of the test takes after the swap: both streams, delays, starts, revisions.
+	Online *tas.OnlineScores `json:"online,omitempty"`
+	Events string            `json:"events,omitempty"` // file of all that the rig published, for tandem eval --online
+
 	GapClosedF1At50 *float64 `json:"gap_closed_f1_50"` // (adapted - exo_only) / (oracle - exo_only)
 
 	// Agreement with the teacher on held-out pairs, which is all that can be measured on a line.
@@ -90,6 +94,7 @@ func summarize(runs []SeedRun) Report {
 	r.ExoOnly = mean(func(x *Result) *tas.Scores { return x.ExoOnly })
 	r.Adapted = mean(func(x *Result) *tas.Scores { return x.Adapted })
 	r.Oracle = mean(func(x *Result) *tas.Scores { return x.Oracle })
+	r.Online = meanOnline(runs)
 	r.AgreementBefore = *mean(func(x *Result) *tas.Scores { return &x.AgreementBefore })
 	r.AgreementAfter = *mean(func(x *Result) *tas.Scores { return &x.AgreementAfter })
 	r.Pairs, r.PairsLost, r.PairsDuplicated, r.FramesLostInSwap, r.Seconds = 0, 0, 0, 0, 0
@@ -180,6 +185,11 @@ func (r *Report) Print(w io.Writer) error {
 			fmt.Fprintf(&b, " (%.2f to %.2f over %d seeds)", r.Spread.Min, r.Spread.Max, len(r.Seeds))
 		}
 		fmt.Fprintln(&b)
+	}
+	if o := r.Online; o != nil && o.Provisional != nil {
+		fmt.Fprintf(&b, "Online: provisional F1@50 %.1f, committed %.1f; %d of %d starts found, confirmed %.1f s late (median; p95 %.1f s), %.0f %% within 1 s; "+
+			"%.1f revisions a minute\n", o.Provisional.F1At50, o.Committed.F1At50, o.Starts.Found, o.Starts.True, o.Starts.Delay.Median, o.Starts.Delay.P95,
+			o.Starts.Within1, o.RevisionsPerMinute)
 	}
 	fmt.Fprintf(&b, "Pairs %d, lost %d, duplicated %d. ", r.Pairs, r.PairsLost, r.PairsDuplicated)
 	if r.ReleaseAfter == "" {

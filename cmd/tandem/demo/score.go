@@ -48,13 +48,17 @@ func (s *stream) begin() int64 {
 	return at
 }
 
-// streams reads the committed segments of all devices and takes from the hub, as any other subscriber would.
-func streams(ctx context.Context, conn *bus.Conn) (map[string]*stream, error) {
+// streams reads the committed segments of all devices and takes from the hub, as any other subscriber would, and all events of the rig.
+func streams(ctx context.Context, conn *bus.Conn) (map[string]*stream, []tas.Event, error) {
 	out := map[string]*stream{}
+	var events []tas.Event
 	err := bus.Read(ctx, conn.JetStream(), bus.ReadConfig{Stream: bus.StreamSegments}, func(_ context.Context, m *bus.Message) error {
 		e, err := wire.DecodeSegmentEvent(m.Data)
 		if err != nil {
 			return err
+		}
+		if e.Device == rig {
+			events = append(events, e.FileEvent())
 		}
 		if e.Kind != wire.SegmentKind_SEGMENT_KIND_COMMITTED {
 			return nil
@@ -76,7 +80,7 @@ func streams(ctx context.Context, conn *bus.Conn) (map[string]*stream, error) {
 		}
 		return nil
 	})
-	return out, err
+	return out, events, err
 }
 
 // score compares published takes with their truth. What no segment covers counts as background.
