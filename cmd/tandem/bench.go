@@ -25,7 +25,7 @@ func newBench() *cobra.Command {
 		Args:    noCommand,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newBenchParse(), newBenchTrain(), newBenchSync(), newBenchPipeline())
+	cmd.AddCommand(newBenchParse(), newBenchTrain(), newBenchSync(), newBenchPipeline(), newBenchSoak())
 	return cmd
 }
 

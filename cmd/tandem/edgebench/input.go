@@ -126,6 +126,17 @@ func describe(d *bundle.Dir) (Release, error) {
 func (r Release) at(rate float64, dir string) (*bundle.Dir, error) {
 	m := r.dir.Manifest
 	m.RateHz = rate
+	return r.write(m, dir)
+}
+
+// renamed writes the same bundle as another release.
+func (r Release) renamed(dir string) (*bundle.Dir, error) {
+	m := r.dir.Manifest
+	m.Release, m.Parent = "bench-other", m.Release
+	return r.write(m, dir)
+}
+
+func (r Release) write(m bundle.Manifest, dir string) (*bundle.Dir, error) {
 	var files [3][]byte
 	for i, name := range []string{r.dir.Extractor.Name, r.dir.Segmenter.Name, bundle.GoldenFile} {
 		var err error

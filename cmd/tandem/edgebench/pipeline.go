@@ -179,12 +179,15 @@ func (b *bench) share() float64 {
 func (b *bench) lost() map[string]uint64 {
 	list := map[string]uint64{}
 	for name, v := range b.counted() {
-		if reason, ok := strings.CutPrefix(name, "dropped_"); ok {
-			list[reason] = v
+		if isLoss(name) {
+			list[name] = v
 		}
 	}
 	return list
 }
+
+// isLoss tells whether a counter counts what was lost.
+func isLoss(name string) bool { return strings.HasPrefix(name, "dropped_") }
 
 // stages sums up the times of samples.
 func stages(list []agent.FrameTimes) Stages {
