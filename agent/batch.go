@@ -68,6 +68,9 @@ func (b *batcher) use(dir *bundle.Dir, labels string) {
 
 // skip counts frames and samples of the take that will be in no batch.
 func (b *batcher) skip(reason string, n uint64) {
+	if n == 0 {
+		return
+	}
 	if b.skipped == nil {
 		b.skipped = map[string]uint64{}
 	}

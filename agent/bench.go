@@ -264,13 +264,13 @@ func (s *benchSink) batch(ctx context.Context, src *Source, b *wire.SampleBatch)
 	return s.publish(ctx, bus.Pairs, p.ID(), p)
 }
 
-func (s *benchSink) events(ctx context.Context, src *Source, m *model.Model, list []segment.Event, b *bounds) error {
+func (s *benchSink) events(ctx context.Context, src *Source, b *bundle.Dir, list []segment.Event, bounds []int64) error {
 	if s.told != nil {
 		for i := range list {
-			s.told(m.Bundle.Release, &list[i])
+			s.told(b.Release, &list[i])
 		}
 	}
-	return s.publishing.events(ctx, src, m, list, b)
+	return s.publishing.events(ctx, src, b, list, bounds)
 }
 
 // discard lets messages go.

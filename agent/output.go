@@ -8,7 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"tandem/runtime/model"
+	"tandem/runtime/bundle"
 	"tandem/runtime/segment"
 	"tandem/stream/bus"
 	"tandem/stream/wire"
@@ -56,12 +56,12 @@ func (p *publishing) pairs(ctx context.Context, b *wire.PairBatch) error {
 	return p.publish(ctx, bus.Pairs, b.ID(), b)
 }
 
-func (p *publishing) events(ctx context.Context, src *Source, m *model.Model, list []segment.Event, b *bounds) error {
-	for _, e := range list {
+func (p *publishing) events(ctx context.Context, src *Source, b *bundle.Dir, list []segment.Event, bounds []int64) error {
+	for i, e := range list {
 		msg := &wire.SegmentEvent{
-			Device: p.cfg.Device, Take: src.Take, Release: m.Bundle.Release, Label: m.Bundle.Labels[e.Label],
+			Device: p.cfg.Device, Take: src.Take, Release: b.Release, Label: b.Labels[e.Label],
 			StartNs: e.Start, EndNs: e.End, Confidence: float64(e.Confidence), Revision: uint32(e.Revision),
-			Kind: segmentKinds[e.Kind], EndReason: endReasons[e.Reason], BoundNs: max(b.at(e.FirstSeq), b.at(e.LastSeq)),
+			Kind: segmentKinds[e.Kind], EndReason: endReasons[e.Reason], BoundNs: bounds[i],
 			FirstSeq: uint64(e.FirstSeq), LastSeq: uint64(e.LastSeq),
 			DecidedNs: e.Decided, Bridged: uint64(e.Bridged), Rushed: uint64(e.Rushed),
 		}

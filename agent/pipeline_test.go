@@ -54,7 +54,7 @@ func (r *recorder) committed() []recorded {
 
 // rig is a pipeline that is fed by hand.
 type rig struct {
-	*pipeline
+	hands
 	t   *testing.T
 	out *eventRecorder
 	src *Source
@@ -66,9 +66,9 @@ type rig struct {
 // eventRecorder adds the events method, whose name the recorder's field has.
 type eventRecorder struct{ recorder }
 
-func (r *eventRecorder) events(_ context.Context, _ *Source, m *model.Model, list []segment.Event, _ *bounds) error {
+func (r *eventRecorder) events(_ context.Context, _ *Source, b *bundle.Dir, list []segment.Event, _ []int64) error {
 	for _, e := range list {
-		r.recorder.events = append(r.recorder.events, recorded{e, m.Bundle.Release})
+		r.recorder.events = append(r.recorder.events, recorded{e, b.Release})
 	}
 	return r.fail
 }

@@ -115,7 +115,7 @@ func (s *status) message() *wire.Status {
 	if s.pairing != nil {
 		m.Pairs, trouble = s.pairing.tally(), s.pairing.trouble()
 	}
-	m.Error = wire.OneLine(cmp.Or(s.namesake, s.update, s.failed, s.timeless(m), trouble))
+	m.Error = wire.OneLine(cmp.Or(s.namesake, s.pipeline.health.trouble(), s.update, s.failed, s.timeless(m), trouble))
 	m.State = s.state(m)
 	return m
 }

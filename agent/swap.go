@@ -99,65 +99,53 @@ func checkModel(m *model.Model) error {
 	return nil
 }
 
-// offer returns the model that is offered, if any, and has the sampler go by its rate from the next sample on.
-func (p *pipeline) offer() *offer {
+// offeredRate has the sampler go by the rate of the model that is offered, if any, from the next sample on.
+func (p *pipeline) offeredRate() {
 	o := p.next.Load()
 	rate := p.model.Bundle.RateHz
 	if o != nil {
 		rate = o.m.Bundle.RateHz
 	}
-	if err := p.sampler.SetRate(rate); err != nil && o != nil {
-		if p.next.CompareAndSwap(o, nil) {
-			o.done <- err
-		}
-		return nil
+	if err := p.sampler.SetRate(rate); err != nil && o != nil && p.next.CompareAndSwap(o, nil) {
+		o.done <- err
 	}
-	return o
 }
 
-// change changes to an offered model in the middle of a take, before the sample seq of time at. The old one's segments are
-// closed where the new one's begin. If the new one cannot be brought up to the present sample, the old one goes on.
-func (p *pipeline) change(ctx context.Context, src *Source, o *offer, seq, at int64) error {
-	warm, err := p.warmUp(o)
+// claim takes the offered model, if any.
+func (p *pipeline) claim() *offer { return p.next.Swap(nil) }
+
+// change changes to an offered model in the middle of a take, before the shot's sample. The old one's segments are closed where
+// the new one's begin. If the new one cannot be brought up to the present sample, the old one goes on.
+func (p *pipeline) change(s *shot) error {
+	warm, err := p.warmUp(s.offer)
 	if err != nil {
-		o.done <- err
-		return nil //nolint:nilerr // it is told to who offered the model; the take goes on
+		return err
 	}
 	old := p.model
 	events := old.Segmenter.Finish(segment.Swap)
-	whole := seq-p.seq-1 <= old.Segmenter.Bridge()
+	whole := s.seq-p.seq-1 <= old.Segmenter.Bridge()
 	for i := range events {
 		e := &events[i]
 		if e.Reason != segment.Swap {
 			continue
 		}
-		if whole || e.End > at { // stamps jitter: the next sample is not exactly one period after the last
-			e.End = at
+		if whole || e.End > s.at.at { // stamps jitter: the next sample is not exactly one period after the last
+			e.End = s.at.at
 		}
 		if whole {
-			e.LastSeq = seq - 1 // lost samples are bridged
+			e.LastSeq = s.seq - 1 // lost samples are bridged
 		}
 	}
-	if len(events) > 0 {
-		if err := p.out.events(ctx, src, old, events, &p.bounds); err != nil {
-			o.done <- err
-			return err
-		}
-	}
-	if b := p.batcher.flush(false); b != nil {
-		if err := p.out.batch(ctx, src, b); err != nil {
-			o.done <- err
-			return err
-		}
-	}
-	if warm {
-		p.sees = max(p.sees, seq-int64(p.history.kept()))
-		p.history.grow(o.m.Segmenter.Memory())
+	p.keep(s, events)
+	s.batch = p.batcher.flush(false)
+	if m := s.offer.m; warm {
+		p.sees = max(p.sees, s.seq-int64(p.history.kept()))
+		p.history.grow(m.Segmenter.Memory())
 	} else {
-		p.sees, p.filled = seq, seq-1
-		p.history.reset(o.m.Extractor.Dim(), o.m.Segmenter.Memory())
+		p.sees, p.filled = s.seq, s.seq-1
+		p.history.reset(m.Extractor.Dim(), m.Segmenter.Memory())
 	}
-	p.install(o, slog.String("take", src.Take), slog.Int64("sample", seq), slog.Bool("warm", warm))
+	p.install(s.offer, slog.String("take", s.src.Take), slog.Int64("sample", s.seq), slog.Bool("warm", warm))
 	return nil
 }
 
@@ -215,7 +203,6 @@ func (p *pipeline) setRate(rate float64) (err error) {
 func (p *pipeline) install(o *offer, where ...any) {
 	old, before := p.model, ""
 	p.model = o.m
-	p.features = make([]float32, o.m.Extractor.Dim())
 	p.logits = make([]float32, len(o.m.Bundle.Labels))
 	p.batcher.use(o.m.Bundle, labelsDigest(o.m.Bundle.Labels))
 	if old != nil {
@@ -225,6 +212,7 @@ func (p *pipeline) install(o *offer, where ...any) {
 		}
 	}
 	p.running.Store(&running{bundle: o.m.Bundle, packed: o.packed, provider: o.m.Segmenter.Provider(), selected: o.m.Selection})
+	p.health.reset()
 	p.count.add("releases_adopted", 1)
 	p.log.Info("release runs", append([]any{"release", o.m.Bundle.Release, "before", before}, where...)...)
 	o.done <- nil
