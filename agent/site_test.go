@@ -262,6 +262,7 @@ type clip struct {
 	frames        int
 	seed          int
 	stamps        func(frame int) int64 // nil for none
+	still         bool                  // all pictures are the same
 }
 
 const (
@@ -291,7 +292,11 @@ func (c clip) write(t testing.TB, name string) string {
 	var stamps strings.Builder
 	stamps.WriteString("frame,raw_ns\n")
 	for i := range c.frames {
-		rng := rand.New(rand.NewPCG(uint64(i/4), uint64(c.seed)))
+		picture := uint64(i / 4)
+		if c.still {
+			picture = 0
+		}
+		rng := rand.New(rand.NewPCG(picture, uint64(c.seed)))
 		var level [48]byte
 		for k := range level {
 			level[k] = byte(rng.IntN(256))
