@@ -21,7 +21,8 @@ type rowSpan struct {
 	total               float32 // sum of the weights
 }
 
-// colSpan are the input columns of an output column. Columns between the first and the last weigh 256.
+// colSpan are the input columns of an output column. Columns between the first and the last weigh 256. The assembly knows the
+// places of its fields.
 type colSpan struct {
 	first, n    int
 	left, right uint32
@@ -88,19 +89,20 @@ func (s *shrinker) run(px []byte, stride int, dst []byte) {
 		r := &s.rows[i]
 		sumRows(s.sums[:width], px[r.first*stride:], stride, r)
 		if s.from.channels == 3 {
-			s.columns3(dst[i*line:(i+1)*line], r)
+			columns3(dst[i*line:(i+1)*line], s.sums, s.cols, 1/r.total)
 		} else {
 			s.columns1(dst[i*line:(i+1)*line], r)
 		}
 	}
 }
 
-// columns3 averages the sums of a row with three channels.
-func (s *shrinker) columns3(dst []byte, r *rowSpan) {
-	scale := 1 / r.total
-	for i := range s.cols {
-		c := &s.cols[i]
-		v := s.sums[3*c.first : 3*(c.first+c.n)]
+// columns3 averages the sums of a row with three channels. It is replaced where the processor can do better.
+var columns3 = columns3Plain
+
+func columns3Plain(dst []byte, sums []uint16, cols []colSpan, scale float32) {
+	for i := range cols {
+		c := &cols[i]
+		v := sums[3*c.first : 3*(c.first+c.n)]
 		x, y, z := c.left*uint32(v[0]), c.left*uint32(v[1]), c.left*uint32(v[2])
 		if c.n > 1 {
 			last := v[len(v)-3:]

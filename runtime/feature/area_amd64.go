@@ -1,6 +1,10 @@
 package feature
 
-import "golang.org/x/sys/cpu"
+import (
+	"unsafe"
+
+	"golang.org/x/sys/cpu"
+)
 
 // group is how many bytes the assembly works on at once.
 const group = 16
@@ -10,10 +14,21 @@ const group = 16
 //go:noescape
 func sumRowsAVX2(sums *uint16, px *byte, n, stride, rows int, top, middle, bottom uint32)
 
+// columns3AVX2 averages n ≥ 1 columns of three channels. It reads one value more than the last column has.
+//
+//go:noescape
+func columns3AVX2(dst *byte, sums *uint16, cols *colSpan, n int, scale float32)
+
 func init() {
-	if cpu.X86.HasAVX2 {
-		sumRows = sumRowsWide
+	if cpu.X86.HasAVX2 && unsafe.Sizeof(colSpan{}) == 32 {
+		sumRows, columns3 = sumRowsWide, columns3Wide
 	}
+}
+
+func columns3Wide(dst []byte, sums []uint16, cols []colSpan, scale float32) {
+	end := &cols[len(cols)-1]
+	_, _ = dst[3*len(cols)-1], sums[3*(end.first+end.n)] // in bounds, or a fault here
+	columns3AVX2(&dst[0], &sums[0], &cols[0], len(cols), scale)
 }
 
 func sumRowsWide(sums []uint16, px []byte, stride int, r *rowSpan) {

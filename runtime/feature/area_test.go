@@ -1,6 +1,7 @@
 package feature
 
 import (
+	"bytes"
 	"image"
 	"testing"
 	"time"
@@ -69,6 +70,22 @@ func TestWideSumsArePlainSums(t *testing.T) {
 					t.Fatalf("%d bytes of %d rows: sum %d is %d, want %d", n, rows, i, wide[i], plain[i])
 				}
 			}
+		}
+	}
+}
+
+func TestWideColumnsArePlainColumns(t *testing.T) {
+	for _, size := range []image.Point{{640, 112}, {112, 112}, {7, 3}, {5, 5}, {1, 1}, {64, 2}, {300, 299}} {
+		var s shrinker
+		s.prepare(geometry{size.X, 1, 3}, geometry{size.Y, 1, 3})
+		for i := range s.sums {
+			s.sums[i] = uint16(i * 40503)
+		}
+		plain, wide := make([]byte, 3*size.Y), make([]byte, 3*size.Y)
+		columns3Plain(plain, s.sums, s.cols, 1./257)
+		columns3(wide, s.sums, s.cols, 1./257)
+		if !bytes.Equal(plain, wide) {
+			t.Errorf("%d columns to %d: %v, want %v", size.X, size.Y, wide, plain)
 		}
 	}
 }

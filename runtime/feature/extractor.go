@@ -21,6 +21,7 @@ type Extractor struct {
 	contract bundle.Extractor
 	pre      *preprocessor
 	session  *ort.Session
+	crew     *crew
 	flat     bool // the output has no batch axis
 	own      *Slot
 	closed   bool
@@ -45,7 +46,8 @@ func New(onnx []byte, contract bundle.Extractor, opts ort.Options) (_ *Extractor
 	if err := contract.Validate(); err != nil {
 		return nil, err
 	}
-	e := &Extractor{contract: contract}
+	e := &Extractor{contract: contract, crew: newCrew(opts)}
+	e.crew.members.Add(1)
 	defer func() {
 		if err != nil {
 			_ = e.Close() // the first error is the one to act on
@@ -74,7 +76,8 @@ func (e *Extractor) Share() (*Extractor, error) {
 	if err != nil {
 		return nil, err
 	}
-	other := &Extractor{contract: e.contract, session: session, flat: e.flat, pre: newPreprocessor(e.contract.Input)}
+	other := &Extractor{contract: e.contract, session: session, crew: e.crew, flat: e.flat, pre: newPreprocessor(e.contract.Input)}
+	e.crew.members.Add(1)
 	if other.own, err = other.NewSlot(); err != nil {
 		return nil, errors.Join(err, other.Close())
 	}
@@ -117,7 +120,7 @@ func (e *Extractor) Prepare(picture gocv.Mat, s *Slot) error {
 
 // Run computes the features of the picture in a slot. They are valid until the slot's next use.
 func (e *Extractor) Run(s *Slot) ([]float32, error) {
-	if err := s.bind.Run(); err != nil {
+	if err := e.crew.run(s); err != nil {
 		return nil, fmt.Errorf("extract features: %w", err)
 	}
 	return s.out, nil
@@ -125,8 +128,11 @@ func (e *Extractor) Run(s *Slot) ([]float32, error) {
 
 // Close frees the model and its memory. Closing again does nothing. Slots are closed by whoever made them, before or after.
 func (e *Extractor) Close() error {
-	e.closed = true
 	var errs []error
+	if !e.closed {
+		errs = append(errs, e.crew.leave())
+	}
+	e.closed = true
 	if e.own != nil {
 		errs = append(errs, e.own.Close())
 	}

@@ -13,12 +13,13 @@ type Slot struct {
 	tensors []ort.Tensor
 	session *ort.Session
 	bind    *ort.Binding
+	done    chan error // capacity 1: what came of a run among others
 }
 
 // NewSlot makes a slot for this extractor. The caller closes it.
 func (e *Extractor) NewSlot() (_ *Slot, err error) {
 	shape, dim := e.pre.shape(), e.Dim()
-	s := &Slot{in: make([]float32, len(e.pre.data)), out: make([]float32, dim)}
+	s := &Slot{in: make([]float32, len(e.pre.data)), out: make([]float32, dim), done: make(chan error, 1)}
 	defer func() {
 		if err != nil {
 			_ = s.Close() // the first error is the one to act on
