@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"tandem/learn/graph"
+	"tandem/learn/net"
 	"tandem/runtime/bundle"
 	"tandem/runtime/model"
 	"tandem/runtime/model/modeltest"
@@ -61,6 +62,54 @@ func TestBadBundles(t *testing.T) {
 			}
 			if !errors.Is(err, c.is) || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("got %q, want one line that wraps %q and says %q", err, c.is, c.want)
+			}
+		})
+	}
+}
+
+// TestBadBundlesOfWindows: a network over whole sequences is compared with its manifest as a causal one is.
+func TestBadBundlesOfWindows(t *testing.T) {
+	good := modeltest.New(t, modeltest.Options{})
+	network := func(dim, classes int) (onnx []byte, input, output string) {
+		t.Helper()
+		tcn := net.TCN{In: dim, Channels: 4, Layers: 2, Classes: classes, Symmetric: true}
+		p, err := tcn.NewParams(3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if onnx, err = tcn.Infer(p); err != nil {
+			t.Fatal(err)
+		}
+		in, out, err := ort.Describe(onnx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return onnx, in[0].Name, out[0].Name
+	}
+	for name, c := range map[string]struct {
+		dim, classes int
+		change       func(*bundle.Segmenter)
+		want         string
+	}{
+		"good":     {good.Extractor.Dim, 4, func(*bundle.Segmenter) {}, ""},
+		"labels":   {good.Extractor.Dim, 3, func(*bundle.Segmenter) {}, "scores 3 classes, the manifest has 4 labels"},
+		"features": {7, 4, func(*bundle.Segmenter) {}, "has shape [1 -1 7], the manifest says [1 12 96] (windows of 12, extractor.dim: 96)"},
+		"input":    {good.Extractor.Dim, 4, func(s *bundle.Segmenter) { s.Input = "x" }, `segmenter.input is "x", which is no input of the model`},
+		"output":   {good.Extractor.Dim, 4, func(s *bundle.Segmenter) { s.Heads[0].Output = "y" }, `segmenter.heads[0].output is "y", which is no output of the model`},
+		"causal":   {-1, 4, func(*bundle.Segmenter) {}, "that the manifest does not name"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := good.Manifest
+			m.Segmenter.Mode, m.Segmenter.Window, m.Segmenter.States = bundle.Window, &bundle.Windows{Frames: 12, Hop: 2, Right: 4, Left: 6}, nil
+			onnx, in, out := modelFile(t, good, bundle.SegmenterFile), good.Segmenter.Input, good.Segmenter.Heads[0].Output
+			if c.dim > 0 {
+				onnx, in, out = network(c.dim, c.classes)
+			}
+			m.Segmenter.Input, m.Segmenter.Heads = in, []bundle.Head{{Output: out}}
+			c.change(&m.Segmenter)
+			_, err := model.Write(filepath.Join(t.TempDir(), "out"), m, modelFile(t, good, bundle.ExtractorFile), onnx)
+			if c.want == "" && err != nil || c.want != "" && (!errors.Is(err, bundle.ErrInvalid) || !strings.Contains(err.Error(), c.want)) {
+				t.Errorf("got %v, want %q", err, c.want)
 			}
 		})
 	}

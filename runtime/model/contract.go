@@ -36,8 +36,8 @@ func checkContract(b *bundle.Dir) error {
 	if in, out, err = interfaceOf(b, b.Segmenter.File); err != nil {
 		return err
 	}
-	if b.Segmenter.Mode != "causal" {
-		return nil // the segmenter knows what its own kind needs
+	if b.Segmenter.Mode == bundle.Window {
+		return windowContract(b, in, out)
 	}
 	return causalContract(b, in, out)
 }
@@ -69,6 +69,19 @@ func causalContract(b *bundle.Dir, in, out []ort.Info) error {
 		c.value("input", in, s.Input, why, []int{1, s.Taps, s.Channels})
 		c.value("output", out, s.Output, why, []int{1, 1, s.Channels})
 	}
+	return c.err
+}
+
+// windowContract is of a network over whole sequences, [1, T, …] with any T.
+func windowContract(b *bundle.Dir, in, out []ort.Info) error {
+	c := contract{file: b.Segmenter.Name}
+	seg := b.Segmenter
+	c.names("input", in, map[string]string{seg.Input: "segmenter.input"})
+	c.names("output", out, map[string]string{seg.Heads[0].Output: "segmenter.heads[0].output"})
+	c.classes(out, seg.Heads[0].Output, len(b.Labels))
+	n := seg.Window.Frames
+	c.value("input", in, seg.Input, fmt.Sprintf("windows of %d, extractor.dim: %d", n, b.Extractor.Dim), []int{1, n, b.Extractor.Dim})
+	c.value("output", out, seg.Heads[0].Output, fmt.Sprintf("windows of %d, %d labels", n, len(b.Labels)), []int{1, n, len(b.Labels)})
 	return c.err
 }
 

@@ -29,7 +29,7 @@ var optionNames = map[string][]string{
 		"use_ep_level_unified_stream", "use_tf32",
 	},
 	OpenVINO: {
-		"cache_dir", "device_id", "device_type", "disable_dynamic_shapes", "enable_opencl_throttling", "enable_qdq_optimizer",
+		"cache_dir", "device_id", "device_luid", "device_type", "disable_dynamic_shapes", "enable_opencl_throttling", "enable_qdq_optimizer",
 		"layout", "load_config", "model_priority", "num_of_threads", "num_streams", "precision", "reshape_input",
 	},
 	CoreML: {
@@ -38,7 +38,7 @@ var optionNames = map[string][]string{
 	},
 	QNN: {
 		"backend_path", "backend_type", "device_id", "dump_json_qnn_graph", "enable_htp_fp16_precision",
-		"enable_htp_shared_memory_allocator", "enable_htp_spill_fill_buffer", "enable_vtcm_backup_buffer_sharing", "htp_arch",
+		"enable_htp_shared_memory_allocator", "enable_htp_spill_fill_buffer", "enable_vtcm_backup_buffer_sharing", "extended_udma", "htp_arch",
 		"htp_graph_finalization_optimization_mode", "htp_performance_mode", "json_qnn_graph_dir", "offload_graph_io_quantization",
 		"op_packages", "profiling_file_path", "profiling_level", "qnn_context_priority", "qnn_saver_path", "rpc_control_latency",
 		"soc_model", "vtcm_mb",
