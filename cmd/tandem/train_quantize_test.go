@@ -10,6 +10,7 @@ import (
 	"tandem/runtime/bundle"
 	"tandem/runtime/model/modeltest"
 	"tandem/trainer/quantize"
+	"tandem/trainer/replay"
 )
 
 func TestTrainQuantize(t *testing.T) {
@@ -38,10 +39,52 @@ func TestTrainQuantize(t *testing.T) {
 		"nothing":      {[]string{b.Path, "--out", dir + "2"}, "neither --data nor --video"},
 		"one video":    {[]string{b.Path, "--out", dir + "2", "--video", first}, "at least two are needed"},
 		"out is there": {[]string{b.Path, "--out", dir, "--video", first, "--video", second}, "is there already"},
+		"no data":      {[]string{b.Path, "--out", dir + "2", "--video", first, "--video", second, "--score"}, "for which --data is missing"},
+		"two views":    {[]string{b.Path, "--out", dir + "2", "--data", "x", "--view", "a,b", "--score"}, "--score needs one --view"},
 		"share":        {[]string{b.Path, "--out", dir + "2", "--data", "x", "--share", "2"}, "--share is 2"},
 	} {
 		if code, _, stderr := quantizeWith(c.args...); code != exitUsage || !strings.Contains(stderr, c.want) {
 			t.Errorf("%s: exit %d, %s", name, code, stderr)
 		}
+	}
+}
+
+// TestTrainQuantizeScores quantizes a trained student and scores both on the test take.
+func TestTrainQuantizeScores(t *testing.T) {
+	from := modeltest.New(t, modeltest.Options{RateHz: 10})
+	raw, root, dir := trainSetOf(t, from.Extractor.Dim), filepath.Join(t.TempDir(), "own"), t.TempDir()
+	succeed(t, "train", "import", "--from", raw, "--source-rate", "10", "--out", root)
+	rig, int8 := filepath.Join(dir, "rig"), filepath.Join(dir, "int8")
+	args := quickTraining("train run", root, "--method", "tandem", "--fold", "1", "--extractor", from.Path, "--network", "causal", "--lags", "0,2", "--out", rig)
+	succeed(t, args...)
+	bundleDir := filepath.Join(rig, studentBundle)
+	stdout, _ := succeed(t, "train", "quantize", bundleDir, "--data", root, "--view", "ego", "--score", "--out", int8)
+	if !strings.Contains(stdout, "scores     of 1 test takes, view ego, whose labels were read: float32 MoF ") {
+		t.Errorf("got %s", stdout)
+	}
+	d, err := bundle.Read(int8)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r struct {
+		Quantization quantize.Report `json:"quantization"`
+	}
+	if err := json.Unmarshal(d.Report, &r); err != nil {
+		t.Fatal(err)
+	}
+	// The whole-sequence evaluation of the same bundle agrees with the report.
+	stdout, _ = succeed(t, "eval", "--stream", bundleDir, "--data", root, "--json")
+	var e replay.Report
+	if err := json.Unmarshal([]byte(stdout), &e); err != nil {
+		t.Fatal(err)
+	}
+	x := r.Quantization.Scores
+	if x == nil || x.Warning == "" || x.View != "ego" || x.Float32.MoF != e.Rows[len(e.Rows)-1].MoF || x.Int8.MoF == 0 || r.Quantization.Segmenter.Agreement.Samples != 60 {
+		t.Errorf("%+v, %+v", r.Quantization, x)
+	}
+	var out, errs bytes.Buffer
+	if code := run(t.Context(), []string{"train", "quantize", bundleDir, "--data", root, "--view", "left", "--out", int8 + "2"}, &out, &errs); code != exitFailed ||
+		!strings.Contains(errs.String(), `0 sequences of the views ["left"] to observe`) {
+		t.Errorf("exit %d, %s", code, errs.String())
 	}
 }

@@ -18,6 +18,8 @@ import (
 	"tandem/runtime/model"
 	"tandem/runtime/ort"
 	"tandem/runtime/segment"
+	"tandem/trainer/dataset"
+	"tandem/trainer/replay"
 )
 
 // ErrUnfit is wrapped where a bundle can't be quantized.
@@ -41,6 +43,9 @@ type Options struct {
 	Share     float64
 	EightBits bool
 	Threads   int
+	// Labelled and Replay, if they are set, score both bundles on test takes of a data set, whose labels are read for that alone.
+	Labelled *dataset.Dataset
+	Replay   replay.Options
 }
 
 // Agreement is how far a quantized model is from the float32 one, on what it was not observed on.
@@ -73,6 +78,16 @@ type Report struct {
 	Library    string  `json:"onnxruntime"`
 	Extractor  Part    `json:"extractor"`
 	Segmenter  Part    `json:"segmenter"`
+	Scores     *Scores `json:"scores,omitempty"`
+}
+
+// Scores are those of the committed streams of both segmenters, on the same float32 features.
+type Scores struct {
+	Warning string         `json:"warning"`
+	Takes   []string       `json:"takes"`
+	View    string         `json:"view"`
+	Float32 replay.Figures `json:"float32"`
+	Int8    replay.Figures `json:"int8"`
 }
 
 // Run writes the quantized bundle of b into dir, which must not exist.
@@ -218,11 +233,30 @@ func (q *job) write(ctx context.Context, dir string, extractor, segmenter []byte
 	if r.Segmenter.Agreement, err = compareTakes(ctx, was.Segmenter, is.Segmenter, len(q.b.Segmenter.Heads), q.b.Extractor.Dim, q.o.Held); err != nil {
 		return err
 	}
+	if q.o.Labelled != nil {
+		if r.Scores, err = q.scores(ctx, draft); err != nil {
+			return err
+		}
+	}
 	if m.Report, err = reportOf(q.b.Report, r); err != nil {
 		return err
 	}
 	_, err = model.Write(dir, m, extractor, segmenter)
 	return err
+}
+
+// scores replays the test takes through both bundles.
+func (q *job) scores(ctx context.Context, draft *bundle.Dir) (*Scores, error) {
+	r, err := replay.Run(ctx, q.o.Labelled, []replay.Student{{Path: q.b.Path, Bundle: q.b}, {Path: draft.Path, Bundle: draft}}, q.o.Replay)
+	if err != nil {
+		return nil, fmt.Errorf("scores: %w", err)
+	}
+	// The last row is what a device commits, with all that the bundle's decoder does.
+	last := func(i int) replay.Figures {
+		rows := r.Students[i].Rows
+		return rows[len(rows)-1].Figures
+	}
+	return &Scores{Warning: r.Warning, Takes: r.Takes, View: r.View, Float32: last(0), Int8: last(1)}, nil
 }
 
 // reportOf puts the quantization beside what the bundle said of itself before.
