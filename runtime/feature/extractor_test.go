@@ -31,6 +31,19 @@ func mirror(t testing.TB, im bundle.Image) ([]byte, bundle.Extractor) {
 	return model, bundle.Extractor{Input: im, Output: "features", Dim: dim}
 }
 
+// fixedMirror is a mirror that takes one picture a run.
+func fixedMirror(t testing.TB, im bundle.Image) ([]byte, bundle.Extractor) {
+	t.Helper()
+	g := graph.New(graph.Float32)
+	dim := im.Depth() * im.Height * im.Width
+	g.Output("features", g.Reshape(g.Input("image", graph.Float32, 1, im.Depth(), im.Height, im.Width), 1, dim))
+	model, err := g.Model()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return model, bundle.Extractor{Input: im, Output: "features", Dim: dim}
+}
+
 func openMirror(t testing.TB, im bundle.Image) *Extractor {
 	t.Helper()
 	model, contract := mirror(t, im)

@@ -27,3 +27,10 @@ func DecodeCache(data []byte) error {
 	_, err := decodeEntry(data)
 	return err
 }
+
+// Len is how many bundles are loaded.
+func (s *Shelf) Len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.items)
+}

@@ -25,6 +25,8 @@ type Model struct {
 	Segmenter *segment.Segmenter
 	// Selection is what a Selector chose to run the models on; nil for a model that was only opened.
 	Selection *Selection
+
+	closed func() error // tells the Shelf, if it is from one; nil once it has been told
 }
 
 // Open opens the extractor and the segmenter of a bundle, which must be what its manifest says. The caller closes the model.
@@ -49,8 +51,15 @@ func OpenProbed(b *bundle.Dir, opts ort.Options) (*Model, error) {
 	return (&Selector{Options: opts}).Open(b)
 }
 
-// Close frees the models.
-func (m *Model) Close() error { return errors.Join(m.Extractor.Close(), m.Segmenter.Close()) }
+// Close frees the models. Closing again does nothing.
+func (m *Model) Close() error {
+	err := errors.Join(m.Extractor.Close(), m.Segmenter.Close())
+	if told := m.closed; told != nil {
+		m.closed = nil
+		err = errors.Join(err, told())
+	}
+	return err
+}
 
 // Record computes the golden outputs of the open models, as the file golden.json holds them.
 func (m *Model) Record() ([]byte, error) {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"path/filepath"
 
 	"tandem/runtime/bundle"
 	"tandem/runtime/ort"
@@ -57,7 +56,7 @@ func (r *ring) reset() {
 }
 
 // openCausal opens the segmenter model and checks that it is what the manifest says. Of unused heads nothing is read.
-func openCausal(b *bundle.Dir, unused []bundle.Head, opts ort.Options) (_ *causal, err error) {
+func openCausal(b *bundle.Dir, unused []bundle.Head, load loader) (_ *causal, err error) {
 	n := &causal{features: make([]float32, b.Extractor.Dim), lag: int64(b.Segmenter.JudgeLag())}
 	n.first = make([]float32, n.lag*int64(len(b.Labels)))
 	defer func() {
@@ -66,7 +65,7 @@ func openCausal(b *bundle.Dir, unused []bundle.Head, opts ort.Options) (_ *causa
 			err = fmt.Errorf("segmenter of %s: %w", b.Release, err)
 		}
 	}()
-	if n.session, err = ort.OpenFile(filepath.Join(b.Path, b.Segmenter.Name), opts); err != nil {
+	if n.session, err = load(); err != nil {
 		return nil, err
 	}
 	seg := b.Segmenter
@@ -227,7 +226,7 @@ func (n *causal) memory() int {
 	return rows
 }
 
-func (n *causal) provider() string { return n.session.Provider() }
+func (n *causal) model() *ort.Session { return n.session }
 
 func (n *causal) close() error {
 	var errs []error

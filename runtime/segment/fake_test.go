@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"tandem/runtime/bundle"
+	"tandem/runtime/ort"
 )
 
 const (
@@ -59,7 +60,7 @@ func (f *fake) scores(head int) []float32 { return f.row[:] }
 func (f *fake) reset()                    { f.said, f.resets = nil, f.resets+1 }
 func (f *fake) depth() int64              { return f.lag + 1 }
 func (f *fake) memory() int               { return 0 }
-func (f *fake) provider() string          { return "fake" }
+func (f *fake) model() *ort.Session       { return nil }
 func (f *fake) close() error              { return nil }
 
 // newFake is a segmenter of one sample a second, so that two lost ones are bridged at bridge 2.

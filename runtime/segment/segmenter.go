@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"path/filepath"
 
 	"tandem/runtime/bundle"
 	"tandem/runtime/ort"
@@ -25,6 +26,7 @@ var ErrNotFinite = errors.New("scores are not finite")
 // until the next call. Nothing is allocated once warm.
 type Segmenter struct {
 	b       *bundle.Dir
+	unused  []bundle.Head // that the model has besides
 	judge   judge
 	decoder *decoder
 	period  int64 // ns between samples
@@ -58,7 +60,7 @@ type judge interface {
 	reset()
 	depth() int64 // frames that are not decided at most
 	memory() int
-	provider() string
+	model() *ort.Session
 	close() error
 }
 
@@ -70,7 +72,7 @@ type span struct{ from, to int64 }
 // Open opens the segmenter of a bundle. The model's inputs and outputs must be what the manifest says. The caller
 // closes it.
 func Open(b *bundle.Dir, opts ort.Options) (*Segmenter, error) {
-	return open(b, nil, opts)
+	return open(b, nil, fileOf(b, opts))
 }
 
 // OpenEarly is Open with only the first of a causal network's heads: the last of them gives the committed opinion, and what the
@@ -82,23 +84,35 @@ func OpenEarly(b *bundle.Dir, heads int, opts ort.Options) (*Segmenter, error) {
 	}
 	early := *b
 	early.Segmenter.Heads = all[:heads]
-	return open(&early, all[heads:], opts)
+	return open(&early, all[heads:], fileOf(b, opts))
+}
+
+// Share returns another segmenter on the same loaded model, for another camera: it has a history of its own. The caller closes it;
+// the model is freed with the last.
+func (s *Segmenter) Share() (*Segmenter, error) { return open(s.b, s.unused, s.judge.model().Share) }
+
+// loader gives the model that a segmenter runs.
+type loader func() (*ort.Session, error)
+
+// fileOf loads a bundle's model.
+func fileOf(b *bundle.Dir, opts ort.Options) loader {
+	return func() (*ort.Session, error) { return ort.OpenFile(filepath.Join(b.Path, b.Segmenter.Name), opts) }
 }
 
 // open opens the segmenter of a bundle whose model has more heads, which are passed over.
-func open(b *bundle.Dir, unused []bundle.Head, opts ort.Options) (*Segmenter, error) {
+func open(b *bundle.Dir, unused []bundle.Head, load loader) (*Segmenter, error) {
 	var j judge
 	var err error
 	if b.Segmenter.Window != nil {
-		j, err = openWindows(b, opts)
+		j, err = openWindows(b, load)
 	} else {
-		j, err = openCausal(b, unused, opts)
+		j, err = openCausal(b, unused, load)
 	}
 	if err != nil {
 		return nil, err
 	}
 	s := &Segmenter{
-		b: b, judge: j, period: int64(math.Round(1e9 / b.RateHz)), bridge: int64(MaxBridge * b.RateHz),
+		b: b, unused: unused, judge: j, period: int64(math.Round(1e9 / b.RateHz)), bridge: int64(MaxBridge * b.RateHz),
 		good: make([]float32, b.Extractor.Dim), samples: make([]sample, j.depth()+1), events: make([]Event, 0, 64),
 	}
 	s.decoder = newDecoder(&b.Segmenter, len(b.Labels), s.period)
@@ -123,7 +137,7 @@ func (s *Segmenter) Bridge() int64 { return s.bridge }
 func (s *Segmenter) Scores(head int) []float32 { return s.judge.scores(head) }
 
 // Provider returns the execution provider that runs the model.
-func (s *Segmenter) Provider() string { return s.judge.provider() }
+func (s *Segmenter) Provider() string { return s.judge.model().Provider() }
 
 // Unsaid returns how many samples are in no segment because the network failed when their time had come.
 func (s *Segmenter) Unsaid() int64 { return s.unsaid }

@@ -3,7 +3,6 @@ package segment
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 
 	"tandem/runtime/bundle"
 	"tandem/runtime/ort"
@@ -30,7 +29,7 @@ type window struct {
 }
 
 // openWindows opens the segmenter model and checks that it is what the manifest says.
-func openWindows(b *bundle.Dir, opts ort.Options) (_ *windows, err error) {
+func openWindows(b *bundle.Dir, load loader) (_ *windows, err error) {
 	w := &windows{Windows: *b.Segmenter.Window, dim: b.Extractor.Dim, classes: len(b.Labels)}
 	w.in, w.newest = make([]float32, w.dim), make([]float32, w.classes)
 	w.rows, w.out = make([]float32, w.Frames*w.dim), make([]float32, w.Frames*w.classes)
@@ -40,7 +39,7 @@ func openWindows(b *bundle.Dir, opts ort.Options) (_ *windows, err error) {
 			err = fmt.Errorf("segmenter of %s: %w", b.Release, err)
 		}
 	}()
-	if w.session, err = ort.OpenFile(filepath.Join(b.Path, b.Segmenter.Name), opts); err != nil {
+	if w.session, err = load(); err != nil {
 		return nil, err
 	}
 	in, out := w.session.Inputs(), w.session.Outputs()
@@ -183,7 +182,7 @@ func (w *windows) depth() int64 { return int64(w.Right + w.Hop) }
 
 func (w *windows) memory() int { return w.Frames }
 
-func (w *windows) provider() string { return w.session.Provider() }
+func (w *windows) model() *ort.Session { return w.session }
 
 func (w *windows) close() error {
 	var errs []error
