@@ -27,6 +27,7 @@ type Agent struct {
 	count    *counters
 	pipeline *pipeline
 	takeDone func(Source, error)
+	base     timebase // nil where nobody is asked for the site's time
 	ran      atomic.Bool
 	patience patience
 }
@@ -51,12 +52,26 @@ type patience struct {
 	firstRetry, lastRetry time.Duration
 }
 
-// New makes an agent of a valid configuration.
+// New makes an agent of a valid configuration of one camera. Several make a Group.
 func New(cfg Config, opts Options) (*Agent, error) {
 	cfg.setDefaults()
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	if len(cfg.Cameras) > 0 {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, bad("cameras", fmt.Sprintf("a list of %d", len(cfg.Cameras)), "one camera, or a group"))
+	}
+	a := newAgent(cfg, opts)
+	base, err := newTimebase(&a.cfg, a.log)
+	if err != nil {
+		return nil, fmt.Errorf("%w: clock: %w", ErrConfig, err)
+	}
+	a.use(base)
+	return a, nil
+}
+
+// newAgent makes an agent of a valid configuration, without a timebase.
+func newAgent(cfg Config, opts Options) *Agent {
 	a := &Agent{
 		cfg: cfg, log: opts.Log, count: newCounters(), takeDone: opts.TakeDone,
 		patience: patience{clock: 10 * time.Second, store: 5 * time.Minute, stop: 3 * time.Second, firstRetry: 500 * time.Millisecond, lastRetry: time.Minute},
@@ -66,13 +81,11 @@ func New(cfg Config, opts Options) (*Agent, error) {
 	}
 	a.log = a.log.With("device", cfg.Device)
 	a.pipeline = newPipeline(&a.cfg, a.count, a.log, opts.Adopted)
-	base, err := newTimebase(&a.cfg, a.log)
-	if err != nil {
-		return nil, fmt.Errorf("%w: clock: %w", ErrConfig, err)
-	}
-	a.pipeline.time.base = base
-	return a, nil
+	return a
 }
+
+// use gives the agent a timebase, which is nil where nobody is asked.
+func (a *Agent) use(base timebase) { a.base, a.pipeline.time.base = base, base }
 
 // Counters returns what has been counted so far, by name. Names of losses begin with dropped_.
 func (a *Agent) Counters() map[string]uint64 { return a.count.snapshot() }
@@ -96,23 +109,48 @@ func (a *Agent) Run(ctx context.Context, sources <-chan Source) error {
 	if a.ran.Swap(true) {
 		return errors.New("agent: Run was called before: make another agent")
 	}
-	err := a.run(ctx, sources)
+	return quietly(ctx, a.run(ctx, sources))
+}
+
+// quietly leaves out of an error what says no more than that ctx has ended.
+func quietly(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		err = without(without(err, context.Canceled), ctx.Err())
+		return without(without(err, context.Canceled), ctx.Err())
 	}
 	return err
 }
 
-func (a *Agent) run(ctx context.Context, sources <-chan Source) (err error) {
-	conn, err := bus.Connect(ctx, a.cfg.NATS.Config(a.cfg.Device, a.log))
+func (a *Agent) run(ctx context.Context, sources <-chan Source) error {
+	conn, err := connect(ctx, &a.cfg, a.cfg.Device, a.log)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
+	return a.runOn(ctx, conn, newShelf(&a.cfg, a.cfg.Device, 1, a.log), a.base, sources)
+}
+
+// connect connects to the hub.
+func connect(ctx context.Context, cfg *Config, name string, log *slog.Logger) (*bus.Conn, error) {
+	conn, err := bus.Connect(ctx, cfg.NATS.Config(name, log))
+	if err != nil {
+		return nil, err
+	}
 	// On an external server nobody else may have made the streams yet; existing ones are left as they are.
 	if err := bus.EnsureStreams(ctx, conn.JetStream(), bus.StreamsConfig{}); err != nil {
-		return err
+		conn.Close()
+		return nil, err
 	}
+	return conn, nil
+}
+
+// newShelf opens the models of a process's cameras. What is found out about the hardware is remembered with the first device.
+func newShelf(cfg *Config, device string, cameras int, log *slog.Logger) *model.Shelf {
+	s := &model.Selector{Options: cfg.Runtime.options(), Cache: filepath.Join(cfg.Store, device, "probes"), Log: log}
+	return &model.Shelf{Selector: s, Cameras: cameras, Log: log}
+}
+
+// runOn is Run on a connection. The clock is run besides, unless it is nil.
+func (a *Agent) runOn(ctx context.Context, conn *bus.Conn, shelf *model.Shelf, clock timebase, sources <-chan Source) (err error) {
 	publisher, err := bus.NewPublisher(conn, bus.PublisherConfig{Logger: a.log})
 	if err != nil {
 		return err
@@ -147,8 +185,8 @@ func (a *Agent) run(ctx context.Context, sources <-chan Source) (err error) {
 	})
 	group.Go(func() error { return st.run(work) })
 	a.pipeline.patience = a.patience.clock
-	if base := a.pipeline.time.base; base != nil {
-		group.Go(func() error { return base.run(work) })
+	if clock != nil {
+		group.Go(func() error { return clock.run(work) })
 	}
 
 	p := &player{
@@ -157,7 +195,7 @@ func (a *Agent) run(ctx context.Context, sources <-chan Source) (err error) {
 	}
 	err = a.startPairing(work, group, conn, pairing)
 	if err == nil {
-		err = a.startModels(ctx, work, group, conn, st)
+		err = a.startModels(ctx, work, group, conn, st, shelf)
 	}
 	if err == nil {
 		err = p.play(reading, work, sources)
@@ -263,16 +301,13 @@ func (a *Agent) startPairing(ctx context.Context, group *errgroup.Group, conn *b
 }
 
 // startModels opens the bundle to begin with, and begins to follow assignments.
-func (a *Agent) startModels(ctx, work context.Context, group *errgroup.Group, conn *bus.Conn, st *status) error {
-	selector := &model.Selector{
-		Options: a.cfg.Runtime.options(), Cache: filepath.Join(a.cfg.Store, a.cfg.Device, "probes"), Log: a.log,
-	}
+func (a *Agent) startModels(ctx, work context.Context, group *errgroup.Group, conn *bus.Conn, st *status, shelf *model.Shelf) error {
 	if dir := a.cfg.Bundle.Dir; dir != "" {
 		b, err := bundle.Read(dir)
 		if err != nil {
 			return err
 		}
-		m, err := open(b, selector)
+		m, err := open(b, shelf)
 		if err != nil {
 			return err
 		}
@@ -291,7 +326,7 @@ func (a *Agent) startModels(ctx, work context.Context, group *errgroup.Group, co
 		return err
 	}
 	u := &updater{
-		device: a.cfg.Device, selector: selector, releases: releases, pipeline: a.pipeline, status: st, count: a.count, log: a.log,
+		device: a.cfg.Device, models: shelf, releases: releases, pipeline: a.pipeline, status: st, count: a.count, log: a.log,
 		patience: a.patience,
 		// Devices that share a disk have stores of their own.
 		store: &store{dir: filepath.Join(a.cfg.Store, a.cfg.Device, "releases"), releases: releases, log: a.log},

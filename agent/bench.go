@@ -58,7 +58,7 @@ type FrameTimes struct {
 type Bench struct {
 	cfg     BenchConfig
 	start   time.Time
-	models  *model.Selector
+	models  *model.Shelf
 	cameras []*benchCamera
 }
 
@@ -85,7 +85,9 @@ func NewBench(cfg BenchConfig) (_ *Bench, err error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	b := &Bench{cfg: cfg, start: time.Now(), models: &model.Selector{Options: cfg.Runtime.options(), Log: cfg.Log}}
+	b := &Bench{cfg: cfg, start: time.Now(), models: &model.Shelf{
+		Selector: &model.Selector{Options: cfg.Runtime.options(), Log: cfg.Log}, Cameras: len(cfg.Cameras), Log: cfg.Log,
+	}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, b.Close())

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"tandem/runtime/ort"
@@ -26,15 +28,26 @@ type Config struct {
 	Device string `yaml:"device"`
 	Role   string `yaml:"role"`
 	// Store is the directory for what the device keeps: releases.
-	Store   string        `yaml:"store"`
-	NATS    bus.Client    `yaml:"nats"`
-	Camera  CameraConfig  `yaml:"camera"`
-	Clock   clock.Config  `yaml:"clock"` // where site time comes from; see siteClock
-	Bundle  BundleConfig  `yaml:"bundle"`
-	Pair    PairConfig    `yaml:"pair"`
-	Runtime RuntimeConfig `yaml:"runtime"`
+	Store  string       `yaml:"store"`
+	NATS   bus.Client   `yaml:"nats"`
+	Camera CameraConfig `yaml:"camera"`
+	// Cameras are several cameras of one agent, instead of Device, Camera and Pair. See Devices.
+	Cameras []DeviceConfig `yaml:"cameras"`
+	Clock   clock.Config   `yaml:"clock"` // where site time comes from; see siteClock
+	Bundle  BundleConfig   `yaml:"bundle"`
+	Pair    PairConfig     `yaml:"pair"`
+	Runtime RuntimeConfig  `yaml:"runtime"`
 	// StatusEvery is the time between two status messages.
 	StatusEvery time.Duration `yaml:"status_every"`
+}
+
+// DeviceConfig is one of several cameras. What it leaves out of cell and role is the agent's.
+type DeviceConfig struct {
+	Device string       `yaml:"device"`
+	Cell   string       `yaml:"cell"`
+	Role   string       `yaml:"role"`
+	Camera CameraConfig `yaml:"camera"`
+	Pair   PairConfig   `yaml:"pair"`
 }
 
 // CameraConfig is the camera, or the recordings that stand for it.
@@ -123,7 +136,15 @@ func ParseConfig(data []byte) (Config, error) {
 }
 
 func parseConfig(data []byte) (c Config, err error) {
-	if err := settings.Decode(data, &c, durations); err != nil {
+	list := durations
+	for i := 0; i < maxCameras && settings.Line(data, inCameras(i)) > 0; i++ {
+		for _, d := range durations {
+			if strings.HasPrefix(d.Field, "camera.") || strings.HasPrefix(d.Field, "pair.") {
+				list = append(slices.Clip(list), settings.Duration{Field: inCameras(i) + "." + d.Field, Nothing: d.Nothing})
+			}
+		}
+	}
+	if err := settings.Decode(data, &c, list); err != nil {
 		return c, err
 	}
 	c.setDefaults()
@@ -139,12 +160,24 @@ var durations = []settings.Duration{
 }
 
 func (c *Config) setDefaults() {
-	def(&c.Camera.Pace, "stamps")
-	def(&c.Pair.MaxDt, 100*time.Millisecond)
-	def(&c.Pair.Wait, 10*time.Second)
-	def(&c.Pair.Buffer, 4096)
-	def(&c.Pair.Content, ContentReport)
 	def(&c.StatusEvery, 5*time.Second)
+	if len(c.Cameras) == 0 {
+		setDefaults(&c.Camera, &c.Pair)
+	}
+	for i := range c.Cameras {
+		d := &c.Cameras[i]
+		def(&d.Cell, c.Cell)
+		def(&d.Role, c.Role)
+		setDefaults(&d.Camera, &d.Pair)
+	}
+}
+
+func setDefaults(c *CameraConfig, p *PairConfig) {
+	def(&c.Pace, "stamps")
+	def(&p.MaxDt, 100*time.Millisecond)
+	def(&p.Wait, 10*time.Second)
+	def(&p.Buffer, 4096)
+	def(&p.Content, ContentReport)
 }
 
 func def[T comparable](v *T, d T) {

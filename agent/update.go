@@ -25,7 +25,7 @@ import (
 // assignment wins at once, whatever is being done for the one before.
 type updater struct {
 	device   string
-	selector *model.Selector
+	models   opener
 	store    *store
 	releases *bus.Releases
 	pipeline *pipeline
@@ -179,7 +179,7 @@ func (u *updater) update(ctx context.Context, a *wire.Assignment) error {
 	if err != nil {
 		return err
 	}
-	m, err := open(dir, u.selector)
+	m, err := open(dir, u.models)
 	if err != nil {
 		return join(fmt.Errorf("%w: %w", errUnfit, err), os.RemoveAll(dir.Path))
 	}
@@ -193,8 +193,13 @@ func (u *updater) update(ctx context.Context, a *wire.Assignment) error {
 	return nil
 }
 
+// opener opens bundles, probed.
+type opener interface {
+	Open(b *bundle.Dir) (*model.Model, error)
+}
+
 // open opens a bundle for this device: probed, and with results that messages can carry.
-func open(dir *bundle.Dir, s *model.Selector) (*model.Model, error) {
+func open(dir *bundle.Dir, s opener) (*model.Model, error) {
 	m, err := s.Open(dir)
 	if err != nil {
 		return nil, err

@@ -27,7 +27,42 @@ func bad(field string, got any, want string) error {
 }
 
 func (c *Config) validate() error {
-	for _, t := range []struct{ field, v string }{{"site", c.Site}, {"cell", c.Cell}, {"device", c.Device}} {
+	if err := wire.CheckToken("site", c.Site); err != nil {
+		return err
+	}
+	if err := c.validateCameras(); err != nil {
+		return err
+	}
+	if err := c.each((*Config).validateDevice); err != nil {
+		return err
+	}
+	switch {
+	case c.Store == "":
+		return bad("store", `""`, "a directory")
+	case c.StatusEvery < 100*time.Millisecond:
+		return bad("status_every", c.StatusEvery, "at least 100ms")
+	case c.Bundle.Dir == "" && !c.follow():
+		return bad("bundle.follow", false, "a bundle.dir, or releases are followed: there is no model otherwise")
+	}
+	if err := c.validateNATS(); err != nil {
+		return err
+	}
+	err := c.each(func(c *Config) error {
+		for _, check := range []func() error{c.Camera.validate, c.validateClock, c.validatePair} {
+			if err := check(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return c.Runtime.validate()
+}
+
+func (c *Config) validateDevice() error {
+	for _, t := range []struct{ field, v string }{{"cell", c.Cell}, {"device", c.Device}} {
 		if err := wire.CheckToken(t.field, t.v); err != nil {
 			return err
 		}
@@ -37,17 +72,6 @@ func (c *Config) validate() error {
 		return bad("device", fmt.Sprintf("%q", c.Device), "another name: this one stands for all devices without a release of their own")
 	case c.Role != RoleExo && c.Role != RoleEgo:
 		return bad("role", fmt.Sprintf("%q", c.Role), "exo or ego")
-	case c.Store == "":
-		return bad("store", `""`, "a directory")
-	case c.StatusEvery < 100*time.Millisecond:
-		return bad("status_every", c.StatusEvery, "at least 100ms")
-	case c.Bundle.Dir == "" && !c.follow():
-		return bad("bundle.follow", false, "a bundle.dir, or releases are followed: there is no model otherwise")
-	}
-	for _, check := range []func() error{c.validateNATS, c.Camera.validate, c.validateClock, c.validatePair, c.Runtime.validate} {
-		if err := check(); err != nil {
-			return err
-		}
 	}
 	return nil
 }
