@@ -16,12 +16,15 @@ TEXT ·sumRowsAVX2(SB), NOSPLIT, $0-52
 	MOVL bottom+48(FP), AX
 	VMOVD AX, X12
 	VPBROADCASTW X12, Y12
+	MOVQ R8, R11
+	IMULQ DX, R11            // as far ahead are the rows of the next span
 	SUBQ $2, R8
 	SUBQ $16, CX             // where the last group begins
 	XORQ AX, AX
 
 columns:
 	LEAQ (SI)(AX*1), R9
+	PREFETCHT0 (R9)(R11*1)
 	VPMOVZXBW (R9), Y0
 	VPMULLW Y10, Y0, Y0
 	VPXOR Y1, Y1, Y1
@@ -31,6 +34,7 @@ columns:
 	JZ bottom
 
 middle:
+	PREFETCHT0 (R9)(R11*1)
 	VPMOVZXBW (R9), Y2
 	VPADDW Y2, Y1, Y1
 	ADDQ DX, R9
