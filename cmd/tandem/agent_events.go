@@ -31,11 +31,14 @@ type recorder struct {
 // lastEvents is how long the end of an agent waits for the hub to tell what it has stored of it.
 const lastEvents = 3 * time.Second
 
-// recordEvents begins to append the device's events to a file. The caller finishes the recorder.
+// recordEvents begins to append the devices' events to a file. The caller finishes the recorder.
 func recordEvents(ctx context.Context, cfg agent.Config, path string, log *slog.Logger) (_ *recorder, err error) {
 	r := &recorder{
-		filter: []bus.Subject{{Site: cfg.Site, Cell: cfg.Cell, Device: cfg.Device, Kind: bus.Segments}},
-		news:   make(chan struct{}, 1), done: make(chan error, 1),
+		news: make(chan struct{}, 1), done: make(chan error, 1),
+	}
+	devices := cfg.Devices()
+	for _, d := range devices {
+		r.filter = append(r.filter, bus.Subject{Site: d.Site, Cell: d.Cell, Device: d.Device, Kind: bus.Segments})
 	}
 	defer func() {
 		if err != nil {
@@ -45,7 +48,7 @@ func recordEvents(ctx context.Context, cfg agent.Config, path string, log *slog.
 	if r.file, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644); err != nil {
 		return nil, err
 	}
-	if r.conn, err = bus.Connect(ctx, cfg.NATS.Config(cfg.Device+" events", log)); err != nil {
+	if r.conn, err = bus.Connect(ctx, cfg.NATS.Config(devices[0].Device+" events", log)); err != nil {
 		return nil, err
 	}
 	// The streams are made by the hub, but on a plain server by the first that comes.

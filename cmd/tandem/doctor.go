@@ -218,7 +218,11 @@ func (d *doctor) lookConfig(context.Context) []finding {
 	case d.cfg == nil:
 		f.Required, f.Found = false, "none looked at: --config FILE says what an agent needs"
 	default:
-		f.Found = fmt.Sprintf("%s: %s %s of cell %s at %s", d.path, d.cfg.Role, d.cfg.Device, d.cfg.Cell, d.cfg.Site)
+		var list []string
+		for _, c := range d.cfg.Devices() {
+			list = append(list, fmt.Sprintf("%s %s of cell %s at %s", c.Role, c.Device, c.Cell, c.Site))
+		}
+		f.Found = d.path + ": " + strings.Join(list, ", ")
 	}
 	return []finding{f}
 }

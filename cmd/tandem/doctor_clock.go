@@ -17,7 +17,11 @@ func (d *doctor) lookClocks() []look {
 	var cfg clock.Config
 	asked := false
 	if d.cfg != nil {
-		cfg, asked = d.cfg.SiteClock()
+		for _, c := range d.cfg.Devices() { // those that ask ask the same
+			if k, needed := c.SiteClock(); needed {
+				cfg, asked = k, true
+			}
+		}
 	}
 	used := func(kind string) bool {
 		return asked && (slices.Contains(cfg.Sources, kind) || len(cfg.Sources) == 0 && kind == clock.SourceNTP)

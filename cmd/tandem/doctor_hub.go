@@ -19,7 +19,7 @@ func (d *doctor) lookHub(ctx context.Context) []finding {
 	}
 	where := strings.Join(urls, ",")
 	f := finding{Area: "hub", What: "NATS", Required: true, State: stateOK}
-	c := d.cfg.NATS.Config(d.cfg.Device+"-doctor", silent())
+	c := d.cfg.NATS.Config(d.cfg.Devices()[0].Device+"-doctor", silent())
 	c.Timeout = d.timeout
 	began := time.Now()
 	conn, err := bus.Connect(ctx, c)

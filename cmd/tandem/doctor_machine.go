@@ -104,7 +104,7 @@ func (d *doctor) lookDisk(context.Context) []finding {
 	store, required := ".", false
 	what := "this directory"
 	if d.cfg != nil {
-		store, required, what = filepath.Join(d.cfg.Store, d.cfg.Device), true, "store"
+		store, required, what = filepath.Join(d.cfg.Store, d.cfg.Devices()[0].Device), true, "store"
 	}
 	f := finding{Area: "disk", What: what, State: stateOK, Required: required}
 	miss := func(found, mend string) []finding {

@@ -67,18 +67,19 @@ func (d *doctor) sources() []capture.Config {
 		return nil
 	}
 	var list []capture.Config
-	sources, err := d.cfg.Sources(time.Now())
-	if err != nil { // one of them can't be: each is tried, and says so itself
-		if d.cfg.Camera.Source != "" {
-			list = append(list, capture.Config{Source: d.cfg.Camera.Source})
+	for _, c := range d.cfg.Devices() {
+		sources, err := c.Sources(time.Now())
+		if err != nil { // one of them can't be: each is tried, and says so itself
+			if c.Camera.Source != "" {
+				list = append(list, capture.Config{Source: c.Camera.Source})
+			}
+			for _, t := range c.Camera.Takes {
+				list = append(list, capture.Config{Source: t.Source})
+			}
 		}
-		for _, t := range d.cfg.Camera.Takes {
-			list = append(list, capture.Config{Source: t.Source})
+		for _, s := range sources {
+			list = append(list, s.Capture)
 		}
-		return list
-	}
-	for _, s := range sources {
-		list = append(list, s.Capture)
 	}
 	return list
 }
