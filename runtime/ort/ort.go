@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	onnx "github.com/yalue/onnxruntime_go"
@@ -59,6 +60,9 @@ func Init(path string) error {
 	}
 	onnx.SetSharedLibraryPath(path)
 	if err := onnx.InitializeEnvironment(onnx.WithLogLevelError()); err != nil {
+		if strings.HasSuffix(err.Error(), tooOld) {
+			err = fmt.Errorf("it is older than ONNX Runtime %s: %w", MinVersion, err)
+		}
 		return fmt.Errorf("%w: %s could not be loaded: %w; %s", ErrLibrary, path, err, advice)
 	}
 	if err := onnx.DisableTelemetry(); err != nil {
@@ -67,6 +71,9 @@ func Init(path string) error {
 	library.path = path
 	return nil
 }
+
+// tooOld is how onnxruntime_go says that a library doesn't have the version of the interface that it wants.
+const tooOld = "ORT API base: 2"
 
 // advice is what to do without a library.
 const advice = "run `make deps`, or set " + LibraryEnv + " to the file of an ONNX Runtime >= " + MinVersion

@@ -132,6 +132,40 @@ func TestInitRefusesWhatIsNoLibrary(t *testing.T) {
 	}
 }
 
+// oldLibrary is the part of an ONNX Runtime that says which versions of its interface it has: none that is new enough.
+const oldLibrary = `
+typedef struct { const void *(*api)(unsigned); const char *(*version)(void); } base;
+static const void *api(unsigned version) { return 0; }
+static const char *version(void) { return "1.16.3"; }
+static const base it = {api, version};
+const base *OrtGetApiBase(void) { return &it; }
+`
+
+// TestInitRefusesAnOldLibrary: a library that loads and is too old says what is needed, and the right one still loads after it.
+func TestInitRefusesAnOldLibrary(t *testing.T) {
+	cc, err := exec.LookPath("cc")
+	if err != nil || runtime.GOOS != "linux" {
+		t.Skip("no C compiler to build a library with:", err)
+	}
+	dir := t.TempDir()
+	source, old := filepath.Join(dir, "old.c"), filepath.Join(dir, "libonnxruntime.so.1")
+	if err := os.WriteFile(source, []byte(oldLibrary), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.CommandContext(t.Context(), cc, "-shared", "-fPIC", "-o", old, source).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	good := loaded(t)
+	lines := tryLibraries(t, old, good)
+	is, text, _ := strings.Cut(lines[0], "|")
+	if is != "true" || !strings.Contains(text, old) || !strings.Contains(text, "it is older than ONNX Runtime "+MinVersion) || !strings.Contains(text, LibraryEnv) {
+		t.Errorf("got %q, want ErrLibrary with the path, the version that is needed and what to do", lines[0])
+	}
+	if lines[1] != "false|<nil>" {
+		t.Errorf("the library after it: %s", lines[1])
+	}
+}
+
 func TestNothingIsLoadedBeforeInit(t *testing.T) {
 	if lines := tryLibraries(t, filepath.Join(t.TempDir(), "missing.so")); lines[1] != "|" {
 		t.Errorf("version and path are %q before a library is loaded", lines[1])
