@@ -78,7 +78,7 @@ type pipeline struct {
 func newPipeline(cfg *Config, count *counters, log *slog.Logger, adopted func(string)) *pipeline {
 	return &pipeline{
 		scores: cfg.Role == RoleExo, count: count, log: log, adopted: adopted, offered: make(chan struct{}, 1),
-		rings: newRings(), batcher: batcher{device: cfg.Device}, warn: throttle{log: log},
+		health: health{sick: make(chan struct{}, 1)}, rings: newRings(), batcher: batcher{device: cfg.Device}, warn: throttle{log: log},
 		time: siteTime{bound: int64(cfg.Camera.clockBound()), latency: int64(cfg.Camera.LatencyError)},
 	}
 }

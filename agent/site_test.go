@@ -263,6 +263,7 @@ type clip struct {
 	seed          int
 	stamps        func(frame int) int64 // nil for none
 	still         bool                  // all pictures are the same
+	bright        func(frame int) bool  // which pictures are white; nil for none
 }
 
 const (
@@ -300,6 +301,9 @@ func (c clip) write(t testing.TB, name string) string {
 		var level [48]byte
 		for k := range level {
 			level[k] = byte(rng.IntN(256))
+			if c.bright != nil && c.bright(i) {
+				level[k] = 250
+			}
 		}
 		for k := range px {
 			x, y := k/3%c.width, k/3/c.width

@@ -211,8 +211,8 @@ func (p *pipeline) install(o *offer, where ...any) {
 			p.log.Warn("close the release that ran before", "release", before, "error", err)
 		}
 	}
+	p.health.starts(p.running.Load(), o.m.Bundle.RateHz)
 	p.running.Store(&running{bundle: o.m.Bundle, packed: o.packed, provider: o.m.Segmenter.Provider(), selected: o.m.Selection})
-	p.health.reset()
 	p.count.add("releases_adopted", 1)
 	p.log.Info("release runs", append([]any{"release", o.m.Bundle.Release, "before", before}, where...)...)
 	o.done <- nil

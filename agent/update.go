@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -33,6 +34,9 @@ type updater struct {
 	count    *counters
 	log      *slog.Logger
 	patience patience
+
+	swapping sync.Mutex // one release is handed over at a time
+	reverted sync.Map   // digest of packed releases that had to be taken back: why
 }
 
 // errUnfit is wrapped by errors about a release that arrived as it was assigned and yet does not run here. Trying again
@@ -54,6 +58,16 @@ func (u *updater) run(ctx context.Context) error {
 	group.Go(func() error {
 		u.watch(ctx, newest)
 		return nil
+	})
+	group.Go(func() error {
+		for {
+			select {
+			case <-u.pipeline.health.sick:
+				u.revert(ctx)
+			case <-ctx.Done():
+				return nil
+			}
+		}
 	})
 	group.Go(func() error {
 		var a *wire.Assignment
@@ -174,6 +188,9 @@ func (u *updater) update(ctx context.Context, a *wire.Assignment) error {
 		u.status.updateFailed("")
 		return nil
 	}
+	if why, back := u.reverted.Load(a.Sha256); back {
+		return fmt.Errorf("%w: %v", errUnfit, why)
+	}
 	u.log.Info("release assigned", "release", a.Release)
 	dir, err := u.store.get(ctx, a)
 	if err != nil {
@@ -183,8 +200,8 @@ func (u *updater) update(ctx context.Context, a *wire.Assignment) error {
 	if err != nil {
 		return join(fmt.Errorf("%w: %w", errUnfit, err), os.RemoveAll(dir.Path))
 	}
-	if err := u.pipeline.swap(ctx, m, a.Sha256); err != nil {
-		return errors.Join(err, m.Close())
+	if err := u.handOver(ctx, m, a.Sha256); err != nil {
+		return err
 	}
 	u.status.updateFailed("")
 	if err := u.store.prune(dir.Path); err != nil {
@@ -196,6 +213,48 @@ func (u *updater) update(ctx context.Context, a *wire.Assignment) error {
 // opener opens bundles, probed.
 type opener interface {
 	Open(b *bundle.Dir) (*model.Model, error)
+}
+
+// handOver hands an opened release to the pipeline, or closes it.
+func (u *updater) handOver(ctx context.Context, m *model.Model, packed string) error {
+	u.swapping.Lock()
+	defer u.swapping.Unlock()
+	if err := u.pipeline.swap(ctx, m, packed); err != nil {
+		return errors.Join(err, m.Close())
+	}
+	return nil
+}
+
+// revert goes back to the release that ran before, if that one worked, because the present one fails on every sample. It is not
+// tried again before the agent starts anew.
+func (u *updater) revert(ctx context.Context) {
+	bad := u.pipeline.running.Load()
+	proved, why := u.pipeline.health.last()
+	if why == "" {
+		return // it works again
+	}
+	if proved == nil {
+		u.log.Error("the release fails, and there is none before it that worked: it goes on", "release", bad.bundle.Release, "error", why)
+		return
+	}
+	err := func() error {
+		m, err := open(proved.bundle, u.models)
+		if err != nil {
+			return err
+		}
+		if bad.packed != "" {
+			u.reverted.Store(bad.packed, why)
+		}
+		return u.handOver(ctx, m, proved.packed)
+	}()
+	if err != nil {
+		if ctx.Err() == nil {
+			u.fail(bad.bundle.Release, fmt.Errorf("%s; the one before, %s, can't be gone back to: %w", why, proved.bundle.Release, err))
+		}
+		return
+	}
+	u.count.add("releases_reverted", 1)
+	u.fail(bad.bundle.Release, fmt.Errorf("%s; %s runs again", why, proved.bundle.Release))
 }
 
 // open opens a bundle for this device: probed, and with results that messages can carry.

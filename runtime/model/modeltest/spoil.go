@@ -73,6 +73,51 @@ func Spoil(t testing.TB, model []byte, output string, f Fault, value ...float32)
 	return m.Bytes()
 }
 
+// SpoilBright gives an extractor a fault, NaN or Throwing, that it has with bright pictures only: it passes every probe, and fails
+// later. Bright is a mean of the input beyond 1.5, with the normalisation of the bundles made here about 210 of 255.
+func SpoilBright(t testing.TB, model []byte, input, output string, f Fault) []byte {
+	t.Helper()
+	m, err := onnx.Parse(model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inner := output + ".inner"
+	for _, n := range m.Nodes {
+		for _, names := range [][]string{n.In, n.Out} {
+			for i, name := range names {
+				if name == output {
+					names[i] = inner
+				}
+			}
+		}
+	}
+	node := func(op, out string, in ...string) *onnx.Node {
+		n := &onnx.Node{Name: "spoilt." + op + "." + out, Op: op, In: in, Out: []string{out}}
+		m.Nodes = append(m.Nodes, n)
+		return n
+	}
+	m.Initializers = append(m.Initializers, onnx.FloatTensor("spoilt.bright", []float32{1.5}), onnx.FloatTensor("spoilt.far", []float32{1e6}))
+	node("ReduceMean", "spoilt.mean", input).SetInt("keepdims", 0)
+	switch f {
+	case NaN:
+		node("Sub", "spoilt.left", "spoilt.bright", "spoilt.mean")
+		node("Sqrt", "spoilt.root", "spoilt.left")
+		node("Div", "spoilt.one", "spoilt.root", "spoilt.root")
+		node("Mul", output, inner, "spoilt.one")
+	case Throwing:
+		node("Sub", "spoilt.over", "spoilt.mean", "spoilt.bright")
+		node("Relu", "spoilt.some", "spoilt.over")
+		node("Mul", "spoilt.much", "spoilt.some", "spoilt.far")
+		node("Cast", "spoilt.index", "spoilt.much").SetInt("to", onnx.Int64)
+		node("Gather", "spoilt.row", inner, "spoilt.index").SetInt("axis", -1)
+		node("Sub", "spoilt.nothing", "spoilt.row", "spoilt.row")
+		node("Add", output, inner, "spoilt.nothing")
+	default:
+		t.Fatalf("fault %d depends on no picture", f)
+	}
+	return m.Bytes()
+}
+
 // Replace puts another file into a bundle and corrects its digest, as an export that went wrong would have.
 func Replace(t testing.TB, d *bundle.Dir, file string, data []byte) *bundle.Dir {
 	t.Helper()
