@@ -90,6 +90,7 @@ or the directory that tandem train run wrote; several, such as those of several 
 	f.StringVar(&o.replay.Fold, "fold", "", "with --stream: fold whose test takes are played (default: the only one)")
 	f.StringVar(&o.replay.View, "view", "", "with --stream: view that is played (default: the ego view)")
 	f.Float64Var(&o.replay.Lag, "lag", 0, "with --stream: seconds after which everything is committed (default: what the bundle says)")
+	f.BoolVar(&o.replay.NoPrior, "no-prior", false, "with --stream: leave out the rows with the bundles' transition prior")
 	f.IntSliceVar(&o.window, "window", nil, "with --stream: run networks that are not causal in windows of FRAMES,HOP,RIGHT (default: what the bundle says)")
 	f.StringVar(&o.onnxruntime, "onnxruntime", "", "with --stream: ONNX Runtime's library (default: found)")
 	return cmd

@@ -46,6 +46,11 @@ func TestEvalStream(t *testing.T) {
 		t.Errorf("got\n%s", stdout)
 	}
 
+	stdout, _ = succeed(t, "eval", "--stream", windows, "--data", root, "--no-prior")
+	if strings.Count(stdout, "committed  ") != 4 {
+		t.Errorf("got\n%s", stdout)
+	}
+
 	for _, c := range []struct {
 		code int
 		want string

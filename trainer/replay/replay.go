@@ -23,6 +23,8 @@ type Options struct {
 	Lag  float64 // seconds after which everything is committed, in the place of what the bundle says; 0 is what the bundle says
 	// Window runs networks in windows otherwise than their bundles say; nil does as they say.
 	Window *bundle.Windows
+	// NoPrior leaves out the rows with the bundles' transition prior.
+	NoPrior bool
 	// Progress is told how many takes of all rows have been replayed.
 	Progress func(done, total int)
 }
@@ -85,7 +87,7 @@ func Run(ctx context.Context, set *dataset.Dataset, students []Student, o Option
 		r.Samples += t.samples
 	}
 	for _, s := range students {
-		w.total += len(w.takes) * (1 + len(variants(s.Bundle)))
+		w.total += len(w.takes) * (1 + len(o.variants(s.Bundle)))
 	}
 	for _, s := range students {
 		one, err := w.student(ctx, s)
@@ -241,7 +243,7 @@ func (w *world) check(s Student) error {
 			}
 		}
 	}
-	for _, v := range variants(b) {
+	for _, v := range w.o.variants(b) {
 		if _, err := w.bundleOf(b, v); err != nil {
 			return err
 		}

@@ -79,7 +79,7 @@ func withPrior(m *bundle.Manifest) {
 func TestACommittedStreamWithAllItsTimeIsTheOfflineRun(t *testing.T) {
 	b := modeltest.New(t, modeltest.Options{MinFrames: 4, Lag: 5, Change: withPrior})
 	w := newWorld(t, b, Options{})
-	w.total = len(w.takes) * (1 + len(variants(b)))
+	w.total = len(w.takes) * (1 + len(w.o.variants(b)))
 	steps := 0
 	w.o.Progress = func(done, total int) {
 		if steps++; done != steps || total != w.total {

@@ -81,7 +81,7 @@ func (w *world) student(ctx context.Context, s Student) (r Result, err error) {
 		return r, err
 	}
 	r.Difference = difference
-	list := variants(b)
+	list := w.o.variants(b)
 	for _, v := range list {
 		if v.Lag { // offline there is no other
 			continue

@@ -22,10 +22,10 @@ type Variant struct {
 }
 
 // variants are all that a bundle can do.
-func variants(b *bundle.Dir) []Variant {
+func (o Options) variants(b *bundle.Dir) []Variant {
 	var list []Variant
 	for _, prior := range []bool{false, true} {
-		if prior && b.Segmenter.Decode.Prior == nil {
+		if prior && (b.Segmenter.Decode.Prior == nil || o.NoPrior) {
 			continue
 		}
 		for _, lag := range []bool{false, true} {
