@@ -106,15 +106,15 @@ func NewBench(cfg BenchConfig) (_ *Bench, err error) {
 		conf := &Config{Site: "bench", Cell: "bench", Device: c.Device, Role: cfg.Role}
 		x.pipeline = newPipeline(conf, newCounters(), cfg.Log.With("device", c.Device), nil)
 		x.sink = benchSink{publishing: publishing{
-			cfg: conf, publisher: discard{x.pipeline.count}, count: x.pipeline.count, log: cfg.Log, warn: throttle{log: cfg.Log},
+			cfg: conf, publisher: discard{x.count}, count: x.count, log: cfg.Log, warn: throttle{log: cfg.Log},
 		}, ego: cfg.Role == RoleEgo}
 		if told := cfg.Segment; told != nil {
 			x.sink.told = func(release string, e *segment.Event) { told(i, release, e) }
 		}
-		x.pipeline.out = &x.sink
-		x.pipeline.clock, x.pipeline.began = b.Now, b.start.UnixNano()
+		x.out = &x.sink
+		x.clock, x.began = b.Now, b.start.UnixNano()
 		if told := cfg.Observe; told != nil {
-			x.pipeline.observe = func(t *FrameTimes) { told(i, t) }
+			x.observe = func(t *FrameTimes) { told(i, t) }
 		}
 		b.cameras = append(b.cameras, x)
 		m, err := open(dir, b.models)
@@ -122,8 +122,8 @@ func NewBench(cfg BenchConfig) (_ *Bench, err error) {
 			return nil, err
 		}
 		o := &offer{m: m, done: make(chan error, 1)}
-		x.pipeline.next.Store(o)
-		x.pipeline.adopt()
+		x.next.Store(o)
+		x.adopt()
 		if err := <-o.done; err != nil {
 			return nil, errors.Join(err, m.Close())
 		}
@@ -205,7 +205,7 @@ func (c *benchCamera) accept(ctx context.Context, m *model.Model) error {
 
 // Counters returns what has been counted of a camera; bytes_encoded is the size of all messages.
 func (b *Bench) Counters(camera int) map[string]uint64 {
-	return maps.Clone(b.cameras[camera].pipeline.count.snapshot())
+	return maps.Clone(b.cameras[camera].count.snapshot())
 }
 
 // Bundle returns the bundle that runs on the first camera.

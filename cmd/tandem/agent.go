@@ -205,7 +205,7 @@ func (r *agentReports) print(w io.Writer, asJSON bool) error {
 		return printDevices(w, r.list)
 	}
 	for i := range r.list {
-		r.list[i].print(w)
+		r.list[i].tell(w)
 	}
 	last := &r.list[len(r.list)-1]
 	stream := bus.StreamTeacher
@@ -242,7 +242,7 @@ type agentTake struct {
 	Error string `json:"error,omitempty"`
 }
 
-func (r *agentReport) print(w io.Writer) {
+func (r *agentReport) tell(w io.Writer) {
 	c := r.Counters
 	what := fmt.Sprintf("%d batches of the teacher's stream", c["teacher_batches"])
 	if r.Role == agent.RoleEgo {

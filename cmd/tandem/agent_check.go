@@ -79,7 +79,7 @@ func (f *agentFlags) runCheck(ctx context.Context, stdout io.Writer, cfg agent.C
 		}
 	} else {
 		for i := range plans {
-			plans[i].print(stdout)
+			plans[i].tell(stdout)
 		}
 		if _, err := fmt.Fprintf(stdout, "next: tandem agent --config %s\n", f.config); err != nil {
 			return err
@@ -162,7 +162,7 @@ func openPlanned(cfg agent.Config) (*planBundle, error) {
 	}, m.Close()
 }
 
-func (p *agentPlan) print(w io.Writer) {
+func (p *agentPlan) tell(w io.Writer) {
 	role := "fixed camera (exo)"
 	if p.Role == agent.RoleEgo {
 		role = "rig (ego)"
