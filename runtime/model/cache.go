@@ -28,7 +28,7 @@ const (
 )
 
 // cacheSchema is the version of the files.
-const cacheSchema = 1
+const cacheSchema = 2
 
 // The models of a bundle.
 const (

@@ -142,7 +142,7 @@ func TestADamagedCacheIsProbedAgain(t *testing.T) {
 		"another outcome":  strings.Replace(string(good), `"right"`, `"slow"`, 1),
 		"an unknown field": strings.Replace(string(good), `{"schema"`, `{"more":1,"schema"`, 1),
 		"twice":            string(good) + string(good),
-		"other schema":     strings.Replace(string(good), `"schema":1`, `"schema":2`, 1),
+		"other schema":     strings.Replace(string(good), `"schema":2`, `"schema":3`, 1),
 		"huge":             string(good) + strings.Repeat(" ", 1<<17),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -207,7 +207,7 @@ func TestTheCacheIsBounded(t *testing.T) {
 }
 
 func FuzzDecodeCache(f *testing.F) {
-	f.Add([]byte(`{"schema":1,"key":{"bundle":"","machine":"","library":"","provider":"cpu","threads":1},"parts":{"extractor":{"outcome":"right","ns":5,"at":"2026-03-02T07:00:00Z"}},"sum":""}`))
+	f.Add([]byte(`{"schema":2,"key":{"bundle":"","machine":"","library":"","provider":"cpu","threads":1},"parts":{"extractor":{"outcome":"right","ns":5,"at":"2026-03-02T07:00:00Z"}},"sum":""}`))
 	f.Add([]byte(`{}`))
 	f.Fuzz(func(_ *testing.T, data []byte) { _ = model.DecodeCache(data) })
 }

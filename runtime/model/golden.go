@@ -253,19 +253,34 @@ func (t *trial) secondFeatures() ([]float32, error) {
 }
 
 // extracts returns one run of an extractor.
-func (t *trial) extracts(e *feature.Extractor) (func() error, error) {
+func (t *trial) extracts(e *feature.Extractor) (once func() error, samples int, err error) {
 	features := make([]float32, e.Dim())
-	return func() error { return e.Extract(t.pictures.golden, features) }, nil
+	return func() error { return e.Extract(t.pictures.golden, features) }, 1, nil
 }
 
-// pushes returns one run of a segmenter.
-func (t *trial) pushes(s *segment.Segmenter) (func() error, error) {
+// pushes returns one run of a segmenter: a sample, or in windows as many as bring about one run over a full window.
+func (t *trial) pushes(s *segment.Segmenter) (once func() error, samples int, err error) {
+	samples = 1
+	if w := t.b.Segmenter.Window; w != nil {
+		samples = w.Hop
+		rows := make([]float32, 0, w.Frames*len(t.golden.Features))
+		for range w.Frames {
+			rows = append(rows, t.golden.Features...)
+		}
+		if err := s.Warm(rows); err != nil {
+			return nil, 0, err
+		}
+	}
 	at := int64(0)
 	return func() error {
-		at++
-		_, err := s.Push(at, at, t.golden.Features)
-		return err
-	}, nil
+		for range samples {
+			at++
+			if _, err := s.Push(at, at, t.golden.Features); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, samples, nil
 }
 
 // oneLine makes an error's text fit a status message.

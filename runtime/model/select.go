@@ -143,8 +143,8 @@ func (t *trial) report(s *Selection) {
 type part[T io.Closer] struct {
 	name  string
 	open  func(*bundle.Dir, ort.Options) (T, error)
-	check func(x T, provider string) error // an error that wraps ErrProbe if the outputs are others
-	run   func(x T) (func() error, error)  // one run, to be timed
+	check func(x T, provider string) error                      // an error that wraps ErrProbe if the outputs are others
+	run   func(x T) (once func() error, samples int, err error) // one run, to be timed, and how many samples it is of
 }
 
 // choose goes through the providers for one model.
@@ -229,9 +229,10 @@ func try[T io.Closer](t *trial, p part[T], provider string, known Attempt, timed
 		return fail(err)
 	}
 	if a.PerRun, a.Cached = known.PerRun, timed; !timed {
-		once, err := p.run(x)
+		once, samples, err := p.run(x)
 		if err == nil {
 			a.PerRun, err = measure(once, t.sel.now)
+			a.PerRun /= time.Duration(max(samples, 1))
 		}
 		if err == nil {
 			err = p.check(x, provider) // the state of a model that has run a while is as good as a new one's

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"tandem/learn/net"
 	"tandem/runtime/bundle"
 	"tandem/runtime/feature"
 	"tandem/runtime/model"
@@ -245,4 +246,42 @@ func extractorOf(t *testing.T, b *bundle.Dir, f modeltest.Fault) []byte {
 func segmenterOf(t *testing.T, b *bundle.Dir, f modeltest.Fault) []byte {
 	t.Helper()
 	return modeltest.Spoil(t, modelFile(t, b, b.Segmenter.Name), b.Segmenter.Heads[1].Output, f)
+}
+
+// TestAWindowIsTimedByItsSamples: in windows most samples bring about nothing. The time that counts is that of a full window, by the samples
+// from one to the next; with a clock that moves by a second at each look, that is a second by the hop.
+func TestAWindowIsTimedByItsSamples(t *testing.T) {
+	good := modeltest.New(t, modeltest.Options{RateHz: 10})
+	tcn := net.TCN{In: good.Extractor.Dim, Channels: 4, Layers: 2, Classes: len(good.Labels), Symmetric: true}
+	p, err := tcn.NewParams(3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	onnx, err := tcn.Infer(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, out, err := ort.Describe(onnx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := good.Manifest
+	m.Segmenter.Mode, m.Segmenter.Window, m.Segmenter.States = bundle.Window, &bundle.Windows{Frames: 12, Hop: 4, Right: 4, Left: 4}, nil
+	m.Segmenter.Input, m.Segmenter.Heads = in[0].Name, []bundle.Head{{Output: out[0].Name}}
+	b, err := model.Write(filepath.Join(t.TempDir(), "out"), m, modelFile(t, good, bundle.ExtractorFile), onnx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := fakes{perRun: map[string]time.Duration{ort.CPU: 200 * time.Millisecond}}
+	x, err := f.selector("", ort.Options{}).Open(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	if got := x.Selection.Segmenter.PerRun; got != 50*time.Millisecond {
+		t.Errorf("a sample of windows with a hop of 4 takes %v, want a quarter of 200ms", got)
+	}
+	if !x.Selection.Late() { // the extractor's 200 ms are more than the 100 between two samples
+		t.Error("it isn't late")
+	}
 }

@@ -22,10 +22,11 @@ const (
 
 // Attempt is one provider's try at one model of a bundle.
 type Attempt struct {
-	Provider string        `json:"provider"`
-	Outcome  Outcome       `json:"outcome"`
-	Reason   string        `json:"reason,omitempty"` // why it is not Right
-	PerRun   time.Duration `json:"ns_per_run,omitempty"`
+	Provider string  `json:"provider"`
+	Outcome  Outcome `json:"outcome"`
+	Reason   string  `json:"reason,omitempty"` // why it is not Right
+	// PerRun is the time of a sample; of a network in windows, that of a full window by the samples from one to the next.
+	PerRun time.Duration `json:"ns_per_run,omitempty"`
 	// Cached says what was not tried this time: the run time of a provider that is Right or Slow, whose outputs are compared with
 	// the golden ones nevertheless; of one that is Wrong or Failed, everything.
 	Cached bool `json:"cached,omitempty"`
