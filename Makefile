@@ -9,9 +9,9 @@ GOLANGCI := build/bin/golangci-lint-2.15.0
 DEMO_FLAGS ?= --seeds 1,2,3
 FUZZTIME ?= 30s
 
-.PHONY: help demo test build deps deps-test lint vet bench bench-train bench-sync fuzz generate extractor clean
+.PHONY: help demo test build deps deps-test lint vet bench bench-go bench-pipeline bench-soak bench-train bench-sync fuzz generate extractor clean
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 18
 
 demo: build ## run the whole loop on the simulated cell; three seeds; results in build/demo (DEMO_FLAGS="--seeds 1": one)
 	$(ENV) build/bin/tandem demo --out build/demo $(DEMO_FLAGS)
@@ -44,12 +44,28 @@ $(GOLANGCI):
 	@GOFLAGS= GOBIN=$(CURDIR)/$(@D)/golangci go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 	@mv $(@D)/golangci/golangci-lint $@
 
-bench: build ## run the benchmarks; results in build/bench
+bench: bench-go bench-pipeline ## run the benchmarks of Go and the pipeline's; results in build/bench
+
+bench-go: build ## run the benchmarks of the Go packages; result in build/bench/go.json
 	@mkdir -p build/bench
 	@{ echo "go: $$(go env GOVERSION)"; echo "cores: $$(getconf _NPROCESSORS_ONLN)"; } > build/bench/go.txt
 	$(ENV) go test -run '^$$' -bench . -benchmem ./... | tee -a build/bench/go.txt
 	@build/bin/tandem bench parse build/bench/go.txt > build/bench/go.json.new && mv build/bench/go.json.new build/bench/go.json
 	@echo "bench: build/bench/go.json"
+
+bench-pipeline: build ## time a device's pipeline beside its bare parts, a few minutes; result in build/bench/pipeline.json
+	@mkdir -p build/bench
+	@$(ENV) missed=0; build/bin/tandem bench pipeline --json > build/bench/pipeline.json.new || missed=$$?; \
+		if [ -s build/bench/pipeline.json.new ]; then mv build/bench/pipeline.json.new build/bench/pipeline.json; fi; exit $$missed
+	@echo "bench-pipeline: build/bench/pipeline.json"
+
+bench-soak: build ## run a million frames through the pipeline, a quarter of an hour; result in build/bench/soak.json
+	@mkdir -p build/bench
+	@$(ENV) GOFLAGS="$$GOFLAGS,matprofile" go build -trimpath -o build/bench/tandem-soak ./cmd/tandem
+	@$(ENV) missed=0; TANDEM_ONNXRUNTIME="$${TANDEM_ONNXRUNTIME:-build/lib/libonnxruntime.so.1}" \
+		build/bench/tandem-soak bench soak --frames 1000000 --json > build/bench/soak.json.new || missed=$$?; \
+		if [ -s build/bench/soak.json.new ]; then mv build/bench/soak.json.new build/bench/soak.json; fi; exit $$missed
+	@echo "bench-soak: build/bench/soak.json"
 
 bench-train: build ## time training steps beside PyTorch's figures; result in build/bench/train.json
 	@mkdir -p build/bench

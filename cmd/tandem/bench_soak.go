@@ -44,7 +44,7 @@ builds it. Memory that grows by more than 2 % and whatever is left over are erro
 	f.StringVar(&o.Bundle, "bundle", "", "directory of the bundle (default the built-in extractor with a causal student)")
 	f.IntVar(&o.Cameras, "cameras", o.Cameras, "cameras in one process")
 	f.StringVar(&o.size, "size", o.size, "of the simulated take's pictures")
-	f.IntVar(&o.SoakConfig.Swaps, "swaps", o.SoakConfig.Swaps, "a release takes over in every so many takes, 0 for never")
+	f.IntVar(&o.Swaps, "swaps", o.Swaps, "a release takes over in every so many takes, 0 for never")
 	f.BoolVar(&o.json, "json", false, "print JSON")
 	return cmd
 }
@@ -63,8 +63,8 @@ func (o *benchSoakOptions) run(ctx context.Context, stdout, stderr io.Writer) er
 		return usagef("--frames %d: expected at least 1", o.Frames)
 	case o.Cameras < 1 || o.Cameras > 64:
 		return usagef("--cameras %d: expected 1 to 64", o.Cameras)
-	case o.SoakConfig.Swaps < 0:
-		return usagef("--swaps %d: expected 0 or more", o.SoakConfig.Swaps)
+	case o.Swaps < 0:
+		return usagef("--swaps %d: expected 0 or more", o.Swaps)
 	}
 	var err error
 	if o.Width, o.Height, err = parsePictureSize(o.size); err != nil {

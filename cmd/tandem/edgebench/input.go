@@ -147,11 +147,9 @@ func (r Release) write(m bundle.Manifest, dir string) (*bundle.Dir, error) {
 	return bundle.Write(dir, m, bundle.Parts{Extractor: files[0], Segmenter: files[1], Golden: files[2]})
 }
 
-// Training of the default student: enough for labels that come and go as a rig's do, which is all that matters to its speed.
-const (
-	studentTakes  = 3
-	studentLength = 30 * time.Second
-)
+// studentTakes are the takes that the default student learns from: enough for labels that come and go as a rig's do, which is all
+// that matters to its speed.
+const studentTakes = 3
 
 // makeRelease makes the default bundle: the built-in extractor, and a causal network of the default recipe that has learned a
 // simulated cell in some seconds.
@@ -159,7 +157,7 @@ func makeRelease(ctx context.Context, c *Config, dir string) (Release, error) {
 	takes := filepath.Join(dir, "labelled")
 	r := trainer.DefaultRecipe()
 	r.Epochs, r.MinSteps = 1, c.Steps
-	b := sim.Batch{Config: sim.Config{Seed: 6, Length: studentLength, FPS: r.RateHz, Cameras: sim.DefaultCameras(ego)}}
+	b := sim.Batch{Config: sim.Config{Seed: 6, Length: c.Student, FPS: r.RateHz, Cameras: sim.DefaultCameras(ego)}}
 	for i := range studentTakes {
 		b.Takes = append(b.Takes, sim.TakeSpec{Index: i, Name: fmt.Sprintf("take-%d", i+1)})
 	}

@@ -25,7 +25,10 @@ type Config struct {
 	Width, Height int
 	FPS           float64
 	Length        time.Duration
-	Steps         int // of the default student's training
+
+	// Of the default student's training: the length of its takes, and steps.
+	Student time.Duration
+	Steps   int
 
 	Cameras int           // that the pipeline has
 	Rounds  int           // in which everything is measured in turns
@@ -44,7 +47,7 @@ type Config struct {
 // Default is what `tandem bench pipeline` measures without flags.
 func Default() Config {
 	return Config{
-		Width: 640, Height: 480, FPS: 30, Length: time.Minute, Steps: 60, Cameras: 1, Rounds: 5, Round: time.Second,
+		Width: 640, Height: 480, FPS: 30, Length: time.Minute, Student: 30 * time.Second, Steps: 200, Cameras: 1, Rounds: 5, Round: time.Second,
 		Paced: 20 * time.Second, Hours: 10,
 	}
 }
@@ -245,7 +248,7 @@ func (in *inputs) allocations(ctx context.Context, r *Report) error {
 		if err != nil {
 			return err
 		}
-		a, err := allocations(ctx, in.c, d, in.fast(), max(200, int(in.c.Round.Seconds()*600)))
+		a, err := allocations(ctx, in.c, d, in.once(), int64(float64(in.video.Frames)*min(1, rate/in.video.FPS)))
 		if err != nil {
 			return err
 		}

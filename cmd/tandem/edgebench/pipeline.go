@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -78,6 +78,13 @@ func (o *observer) kept() []agent.FrameTimes {
 // count is how many samples came after the warm-up, and in what time.
 func (o *observer) count() (int, time.Duration) { return max(o.seen-o.warm, 0), o.last - o.first }
 
+// enough tells whether a rate can be told.
+func (o *observer) enough() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.seen > o.warm+10
+}
+
 // reset forgets.
 func (o *observer) reset() { o.seen, o.first, o.last = 0, 0, 0 }
 
@@ -119,16 +126,32 @@ func newBench(c *Config, d *bundle.Dir, cameras int, source func(camera int) cap
 	return b, nil
 }
 
-// run runs the pipeline for so long.
+// run runs the pipeline for so long, and longer until each camera has come to as many samples as a rate can be told from.
 func (b *bench) run(ctx context.Context, length time.Duration) error {
 	for _, o := range b.seen {
 		o.reset()
 	}
 	b.before = b.counts()
-	limited, cancel := context.WithTimeout(ctx, length)
+	limited, cancel := context.WithCancel(ctx)
 	defer cancel()
+	var timer sync.WaitGroup
+	timer.Go(func() {
+		for wait := length; ; wait = length/10 + time.Millisecond {
+			select {
+			case <-time.After(wait):
+			case <-limited.Done():
+				return
+			}
+			if !slices.ContainsFunc(b.seen, func(o *observer) bool { return !o.enough() }) {
+				cancel()
+				return
+			}
+		}
+	})
 	err := b.Run(limited)
-	if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
+	cancel()
+	timer.Wait()
+	if ctx.Err() == nil && errors.Is(err, context.Canceled) {
 		err = nil
 	}
 	return err
@@ -140,7 +163,7 @@ func (b *bench) rate() (float64, error) {
 	for i, o := range b.seen {
 		n, took := o.count()
 		if n < 2 || took <= 0 {
-			return 0, fmt.Errorf("camera %d: %d samples in the time of a round; give it more by --seconds", i+1, n)
+			return 0, fmt.Errorf("camera %d came to %d samples", i+1, n)
 		}
 		total += float64(n) / took.Seconds()
 	}
@@ -204,55 +227,4 @@ func stages(list []agent.FrameTimes) Stages {
 		Segment: of(func(t *agent.FrameTimes) time.Duration { return t.Segmented - t.BeganSegment }),
 		HandOn:  of(func(t *agent.FrameTimes) time.Duration { return t.HandedOn - t.BeganHand }),
 	}
-}
-
-// Allocations are what the whole pipeline allocates once warm, the reading of the video and the encoding of messages included.
-type Allocations struct {
-	RateHz   float64 `json:"rate_hz"`
-	Frames   int     `json:"frames"`
-	Mallocs  uint64  `json:"mallocs"`
-	Bytes    uint64  `json:"bytes"`
-	PerFrame float64 `json:"per_frame"`
-	// A message is made of about a second of samples and of each segment event. Events and Batches are how many there were.
-	Events  int `json:"events"`
-	Batches int `json:"batches"`
-}
-
-// allocations counts what a pipeline allocates over a number of samples after it has warmed up with as many.
-func allocations(ctx context.Context, c *Config, d *bundle.Dir, source capture.Config, samples int) (_ Allocations, err error) {
-	a := Allocations{RateHz: d.RateHz, Frames: samples}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var before, after runtime.MemStats
-	seen := 0
-	b, err := agent.NewBench(agent.BenchConfig{
-		Bundle: d.Path, Role: agent.RoleEgo, Runtime: c.runtime(), Cameras: []agent.BenchCamera{{Sources: []capture.Config{source}}}, Log: c.Log,
-		Observe: func(_ int, t *agent.FrameTimes) {
-			seen++
-			switch {
-			case seen == samples:
-				runtime.ReadMemStats(&before)
-			case seen > samples && seen <= 2*samples:
-				a.Events += t.Events
-				a.Batches += t.Batches
-				if seen == 2*samples {
-					runtime.ReadMemStats(&after)
-					cancel()
-				}
-			}
-		},
-	})
-	if err != nil {
-		return a, err
-	}
-	defer func() { err = errors.Join(err, b.Close()) }()
-	if err := b.Run(ctx); err != nil && !(errors.Is(err, context.Canceled) && seen >= 2*samples) {
-		return a, err
-	}
-	if seen < 2*samples {
-		return a, fmt.Errorf("the pipeline ended after %d samples of %d", seen, 2*samples)
-	}
-	a.Mallocs, a.Bytes = after.Mallocs-before.Mallocs, after.TotalAlloc-before.TotalAlloc
-	a.PerFrame = float64(a.Mallocs) / float64(samples)
-	return a, nil
 }
