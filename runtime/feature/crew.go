@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -163,7 +164,8 @@ type Batching struct {
 const batchGain = 0.9
 
 // Batch measures whether the pictures of so many cameras, 2 or more, are extracted faster in one run, and has all extractors that
-// share the model do so from then on. Nothing may be running.
+// share the model do so from then on. A model that can't, or that gives other features then, goes on with one. Nothing may be
+// running.
 func (e *Extractor) Batch(cameras int) (Batching, error) {
 	in, out := e.session.Inputs()[0], e.session.Outputs()[0]
 	if e.flat || in.Shape[0] >= 0 || out.Shape[0] >= 0 {
@@ -171,17 +173,21 @@ func (e *Extractor) Batch(cameras int) (Batching, error) {
 	}
 	b, err := e.newBatches(cameras)
 	if err != nil {
-		return Batching{}, fmt.Errorf("batches of %d pictures: %w", cameras, err)
+		return Batching{Why: fmt.Sprintf("the extractor takes no %d pictures in one run: %v", cameras, err)}, nil
 	}
 	got, err := e.compare(b, cameras)
-	if err != nil || !got.On {
-		return got, errors.Join(err, b.free())
+	if err != nil {
+		return Batching{Why: err.Error()}, b.free()
+	}
+	if !got.On {
+		return got, b.free()
 	}
 	b.start()
 	e.crew.batches.Store(b)
 	return got, nil
 }
 
+// compare compares a run of several pictures with as many runs of one.
 func (e *Extractor) compare(b *batches, cameras int) (got Batching, err error) {
 	slots := make([]*Slot, cameras)
 	defer func() {
@@ -191,10 +197,15 @@ func (e *Extractor) compare(b *batches, cameras int) (got Batching, err error) {
 			}
 		}
 	}()
+	rng := rand.New(rand.NewPCG(1, 1))
 	for i := range slots {
 		if slots[i], err = e.NewSlot(); err != nil {
 			return got, err
 		}
+		for k := range slots[i].in {
+			slots[i].in[k] = rng.Float32()
+		}
+		copy(b.in[i*len(slots[i].in):], slots[i].in)
 	}
 	errs := make([]error, cameras)
 	single := func() error {
@@ -205,10 +216,38 @@ func (e *Extractor) compare(b *batches, cameras int) (got Batching, err error) {
 		group.Wait()
 		return errors.Join(errs...)
 	}
-	got.Single, got.Batched, err = fastest(single, b.binds[cameras-1].Run)
-	got.On = err == nil && float64(got.Batched) < batchGain*float64(got.Single)
+	batched := func() error {
+		if err := b.binds[cameras-1].Run(); err != nil {
+			return fmt.Errorf("%d pictures in one run: %w", cameras, err)
+		}
+		return nil
+	}
+	if got.Single, got.Batched, err = fastest(single, batched); err != nil {
+		return got, err
+	}
+	for i, s := range slots {
+		if d := distance(s.out, b.out[i*e.Dim():(i+1)*e.Dim()]); !(d <= batchTolerance) {
+			return got, fmt.Errorf("%d pictures in one run have other features than alone: they differ by %.3g of their size", cameras, d)
+		}
+	}
+	got.On = float64(got.Batched) < batchGain*float64(got.Single)
 	got.Why = fmt.Sprintf("%d pictures take %v in one run, %v one by one", cameras, got.Batched.Round(time.Microsecond), got.Single.Round(time.Microsecond))
-	return got, err
+	return got, nil
+}
+
+// batchTolerance is how far features of a run of several pictures may be from those of a run of one, as a part of their size. It lets
+// other orders of summation pass, and catches a network that mixes pictures.
+const batchTolerance = 0.01
+
+// distance is the L2 norm of a difference as a part of that of want.
+func distance(want, got []float32) float64 {
+	var diff, norm float64
+	for i, w := range want {
+		d := float64(w) - float64(got[i])
+		diff += d * d
+		norm += float64(w) * float64(w)
+	}
+	return math.Sqrt(diff / max(norm, 1e-12))
 }
 
 // Bounds of a measurement: so many runs, and no more once the time has passed and there are some.
@@ -216,7 +255,7 @@ const (
 	warmUps    = 2
 	leastRuns  = 5
 	mostRuns   = 40
-	longEnough = 300 * time.Millisecond
+	longEnough = 100 * time.Millisecond
 )
 
 // fastest returns the best time of each of two, run in turns: what else the machine does makes both slower, now and then.

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 
+	"tandem/learn/graph"
+	"tandem/runtime/bundle"
 	"tandem/runtime/ort"
 )
 
@@ -94,6 +96,31 @@ func TestExtractorOfOnePictureARun(t *testing.T) {
 	}
 	got, err := e.Batch(2)
 	if err != nil || got.On || !strings.Contains(got.Why, "dynamic batch axis") {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestExtractorThatMixesPictures: a dynamic batch axis is no promise. One picture at a time is right, several are not.
+func TestExtractorThatMixesPictures(t *testing.T) {
+	im := contract(12, 8, "NCHW", "RGB", "stretch")
+	g := graph.New(graph.Float32)
+	dim := im.Depth() * im.Height * im.Width
+	x := g.Input("image", graph.Float32, g.Dim("N"), im.Depth(), im.Height, im.Width)
+	rows := g.Reshape(x, x.Dim(0), dim)
+	g.Output("features", g.Sub(rows, g.Scale(g.Sum(rows, 0), 0.5)))
+	model, err := g.Model()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := New(model, bundle.Extractor{Input: im, Output: "features", Dim: dim}, ort.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := e.Batch(3)
+	if err != nil || got.On || !strings.Contains(got.Why, "other features than alone") {
 		t.Errorf("%+v, %v", got, err)
 	}
 	if err := e.Close(); err != nil {
