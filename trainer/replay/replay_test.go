@@ -185,6 +185,44 @@ func TestWhatDoesNotFitIsNamed(t *testing.T) {
 	}
 }
 
+// TestOpenEarly: a segmenter of the first head alone commits what that head says, at once.
+func TestOpenEarly(t *testing.T) {
+	b := modeltest.New(t, modeltest.Options{Lag: 5})
+	for _, heads := range []int{0, 3} {
+		if _, err := segment.OpenEarly(b, heads, ort.Options{}); err == nil || !strings.Contains(err.Error(), "it has 2, expected 1 to as many") {
+			t.Errorf("%d heads: %v", heads, err)
+		}
+	}
+	w := newWorld(t, b, Options{})
+	s, err := segment.OpenEarly(b, 1, ort.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if s.Lag() != 0 || s.CommitDelay() != 0 {
+		t.Errorf("it is %d and %d samples late, want none", s.Lag(), s.CommitDelay())
+	}
+	events, err := w.events(t.Context(), s, &w.takes[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := map[string][]tas.Event{}
+	for _, e := range events {
+		if e.Kind == tas.EventCommitted || e.Kind == tas.EventProvisional && !e.Open {
+			said[e.Kind] = append(said[e.Kind], e)
+		}
+	}
+	first, final := said[tas.EventProvisional], said[tas.EventCommitted]
+	if len(final) < 5 || len(first) != len(final) {
+		t.Fatalf("%d provisional segments and %d committed ones", len(first), len(final))
+	}
+	for i, e := range final {
+		if f := first[i]; e.Label != f.Label || e.Start != f.Start || e.End != f.End {
+			t.Errorf("committed %+v, at first %+v", e, f)
+		}
+	}
+}
+
 func TestMeanAndSpread(t *testing.T) {
 	row := func(f1, delay float64) Result {
 		return Result{Rows: []Row{
