@@ -62,7 +62,7 @@ func (k *kit) close() error {
 type meters struct{ decode, prepare, extract, segment, models, decodeBusy, modelsBusy, modelsBeside meter }
 
 // bareParts is how many there are.
-const bareParts = 8
+const bareParts = 6
 
 // round measures each bare work once.
 func (m *meters) round(ctx context.Context, length time.Duration, k *kit, report func()) error {
@@ -71,7 +71,7 @@ func (m *meters) round(ctx context.Context, length time.Duration, k *kit, report
 		works []work
 	}{
 		{&m.decode, k.decode[:1]}, {&m.prepare, k.prepare[:1]}, {&m.extract, k.extract[:1]}, {&m.segment, k.segment[:1]},
-		{&m.models, k.models[:1]}, {&m.decodeBusy, k.decode}, {&m.modelsBusy, k.models}, {&m.modelsBeside, []work{k.models[0], k.decode[0]}},
+		{&m.models, k.models[:1]}, {&m.modelsBeside, []work{k.models[0], k.decode[0]}},
 	} {
 		if err := w.meter.round(ctx, length, w.works...); err != nil {
 			return err
@@ -81,11 +81,19 @@ func (m *meters) round(ctx context.Context, length time.Duration, k *kit, report
 	return nil
 }
 
-// floor is what the last round's bare works allow in frames a second, where a share of the frames goes through the models: the slower
-// of decoding and models, each on one core while the others are busy.
+// busy measures what the floor is made of.
+func (m *meters) busy(ctx context.Context, length time.Duration, k *kit) error {
+	if err := m.decodeBusy.round(ctx, length, k.decode...); err != nil {
+		return err
+	}
+	return m.modelsBusy.round(ctx, length, k.models...)
+}
+
+// floor is what bare works allow in frames a second, where a share of the frames goes through the models: the slower of decoding and
+// models, each on one core while the others are busy. They were measured before and after what is compared with them.
 func (m *meters) floor(share float64) float64 {
-	last := func(list []float64) float64 { return list[len(list)-1] }
-	return min(last(m.decodeBusy.rates), last(m.modelsBusy.rates)/share)
+	mean := func(list []float64) float64 { return (list[len(list)-1] + list[len(list)-2]) / 2 }
+	return min(mean(m.decodeBusy.rates), mean(m.modelsBusy.rates)/share)
 }
 
 func (m *meters) summary() Bare {

@@ -47,7 +47,7 @@ type Config struct {
 // Default is what `tandem bench pipeline` measures without flags.
 func Default() Config {
 	return Config{
-		Width: 640, Height: 480, FPS: 30, Length: time.Minute, Student: 30 * time.Second, Steps: 200, Cameras: 1, Rounds: 5, Round: time.Second,
+		Width: 640, Height: 480, FPS: 30, Length: time.Minute, Student: 30 * time.Second, Steps: 200, Cameras: 1, Rounds: 8, Round: time.Second / 2,
 		Paced: 20 * time.Second, Hours: 10,
 	}
 }
@@ -191,7 +191,7 @@ func (in *inputs) speed(ctx context.Context, r *Report) (err error) {
 		r.Pipeline = append(r.Pipeline, Throughput{RateHz: d.RateHz, Cameras: c.Cameras})
 	}
 	m := &meters{}
-	parts := bareParts + len(kit.pipelines)
+	parts := bareParts + 2*len(kit.pipelines) + 1
 	for round := range c.Rounds {
 		done := round * parts
 		report := func() {
@@ -201,11 +201,22 @@ func (in *inputs) speed(ctx context.Context, r *Report) (err error) {
 		if err := m.round(ctx, c.Round, kit, report); err != nil {
 			return err
 		}
+		if err := m.busy(ctx, c.Round, kit); err != nil {
+			return err
+		}
+		report()
 		for i, b := range kit.pipelines {
-			if err := in.pipelineRound(ctx, &r.Pipeline[i], b, m); err != nil {
+			if err := b.run(ctx, 3*c.Round); err != nil {
 				return err
 			}
 			report()
+			if err := m.busy(ctx, c.Round, kit); err != nil {
+				return err
+			}
+			report()
+			if err := r.Pipeline[i].add(b, m); err != nil {
+				return err
+			}
 		}
 	}
 	r.Bare = m.summary()
@@ -216,11 +227,8 @@ func (in *inputs) speed(ctx context.Context, r *Report) (err error) {
 	return nil
 }
 
-// pipelineRound runs the pipeline for a round and compares it with the floor of the same round.
-func (in *inputs) pipelineRound(ctx context.Context, t *Throughput, b *bench, m *meters) error {
-	if err := b.run(ctx, 3*in.c.Round); err != nil {
-		return err
-	}
+// add takes the pipeline's last run, and compares it with the floor that was measured before and after it.
+func (t *Throughput) add(b *bench, m *meters) error {
 	samples, err := b.rate()
 	if err != nil {
 		return err

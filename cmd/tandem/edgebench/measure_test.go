@@ -49,7 +49,11 @@ func TestRunMeasuresEverything(t *testing.T) {
 		"decode": r.Bare.Decode, "preprocess": r.Bare.Preprocess, "extractor": r.Bare.Extractor, "segmenter": r.Bare.Segmenter,
 		"models": r.Bare.Models, "decode busy": r.Bare.DecodeBusy, "models busy": r.Bare.ModelsBusy, "beside": r.Bare.ModelsBeside,
 	} {
-		if len(s.Round) != 2 || !(s.FPS > 0) || !(s.P50 > 0) || s.P50 > s.P99 || s.P99 > s.Max {
+		want := 2
+		if strings.HasSuffix(name, "busy") {
+			want = 6 // before the pipelines, between them and after them
+		}
+		if len(s.Round) != want || !(s.FPS > 0) || !(s.P50 > 0) || s.P50 > s.P99 || s.P99 > s.Max {
 			t.Errorf("%s: %+v", name, s)
 		}
 	}
@@ -85,8 +89,9 @@ func checkPipeline(t *testing.T, r *Report) {
 			if got, want := p.Ratios[k], p.Round[k]/p.Floors[k]; math.Abs(got-want) > 1e-9*want {
 				t.Errorf("round %d: ratio %g, want %g", k, got, want)
 			}
-			share := p.RateHz / 30
-			floor := min(r.Bare.DecodeBusy.Round[k], r.Bare.ModelsBusy.Round[k]/share)
+			at := 3*k + i
+			mean := func(list []float64) float64 { return (list[at] + list[at+1]) / 2 }
+			floor := min(mean(r.Bare.DecodeBusy.Round), mean(r.Bare.ModelsBusy.Round)*30/p.RateHz)
 			if math.Abs(p.Floors[k]-floor) > 0.2*floor { // the share is that of the samples that there were
 				t.Errorf("round %d: floor %g, want %g", k, p.Floors[k], floor)
 			}
@@ -94,7 +99,7 @@ func checkPipeline(t *testing.T, r *Report) {
 		if share := p.Samples / p.FPS; math.Abs(share-p.RateHz/30) > 0.1 {
 			t.Errorf("at %g Hz %g of the frames are samples", p.RateHz, share)
 		}
-		if a := r.Allocations[i]; a.Samples < 50 || a.Quiet == 0 || a.Messages == 0 || a.PerFrame > float64(a.Most) {
+		if a := r.Allocations[i]; a.Samples < 50 || i == 0 && a.Quiet == 0 || a.Messages == 0 || a.PerFrame > float64(a.Most) {
 			t.Errorf("allocations %+v", a)
 		}
 	}
@@ -112,8 +117,8 @@ func checkPrinted(t *testing.T, r *Report) {
 			t.Errorf("the text does not say %q:\n%s", want, out.String())
 		}
 	}
-	if len(r.Targets) != 8 {
-		t.Errorf("%d targets: %v", len(r.Targets), r.Targets)
+	if n := len(r.Targets); n < 7 || n > 8 { // whether allocations can be told at 15 Hz depends on the messages
+		t.Errorf("%d targets: %v", n, r.Targets)
 	}
 	missed := r.Missed()
 	for _, x := range r.Targets {

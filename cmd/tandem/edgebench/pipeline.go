@@ -23,7 +23,7 @@ type Throughput struct {
 	Samples float64   `json:"samples_per_s"`
 	Round   []float64 `json:"rounds"`
 	// Floor is what bare decoding and bare models allow at this rate, and Ratio the pipeline's share of it: the median of the
-	// rounds, each compared with the floor of its own round.
+	// rounds, each compared with the floor that was measured right before and after it.
 	Floor  float64           `json:"floor_fps"`
 	Floors []float64         `json:"floors"`
 	Ratio  float64           `json:"ratio"`

@@ -64,6 +64,9 @@ func (r *Report) judge() {
 		add(fmt.Sprintf("the pipeline's throughput at %g Hz, of the floor's,", t.RateHz), t.Ratio, targetRatio, true, "")
 	}
 	for _, a := range r.Allocations {
+		if a.Quiet == 0 {
+			continue
+		}
 		add(fmt.Sprintf("allocations a frame at %g Hz", a.RateHz), a.PerFrame, targetAllocs, false, "")
 	}
 	for _, p := range r.Paced {
@@ -112,7 +115,11 @@ func (r *Report) Print(out io.Writer) error {
 	for i, t := range r.Pipeline {
 		allocs := ""
 		if i < len(r.Allocations) {
-			allocs = fmt.Sprintf("%.3f, %.1f a message", r.Allocations[i].PerFrame, r.Allocations[i].PerMessage)
+			a := r.Allocations[i]
+			allocs = fmt.Sprintf("%.2f with messages", a.Mean)
+			if a.Quiet > 0 {
+				allocs = fmt.Sprintf("%.3f, %.2f with messages", a.PerFrame, a.Mean)
+			}
 		}
 		fmt.Fprintf(w, "%g Hz\t%d\t%.0f\t%.0f\t%.0f\t%.3f\t%s\t%s\t%s\t%s\t%s\t\n", t.RateHz, t.Cameras, t.FPS, t.Samples, t.Floor, t.Ratio,
 			t.Stages.Prepare, t.Stages.Extract, t.Stages.Segment, t.Stages.HandOn, allocs)
