@@ -102,7 +102,7 @@ func checkOffline(t *testing.T, camera int, path string, kept map[int64]bool, go
 	}
 	must(t, h.end(t.Context(), src))
 	must(t, cam.Close())
-	must(t, h.shot.drop())
+	must(t, h.tray.drop())
 	want := out.committed()
 	if len(got) != len(want) || len(want) == 0 {
 		t.Errorf("camera %d: %d committed segments, want %d", camera, len(got), len(want))

@@ -11,6 +11,7 @@ type hands struct {
 	*pipeline
 	lost losses
 	shot shot
+	tray tray
 }
 
 func (h *hands) begin(src *Source, live bool) {
@@ -44,6 +45,7 @@ func (h *hands) frame(ctx context.Context, src *Source, f *frame.Frame, at place
 	}
 	h.count.add("frames", 1)
 	s.op, s.src, s.lost, s.seq, s.at, s.raw, s.kind = opSample, src, h.take(), seq, at, f.Raw, f.RawKind
+	s.tray = &h.tray
 	s.prepare(f, h.model.Extractor)
 	s.extract()
 	_ = h.judge(s)
@@ -65,7 +67,7 @@ func (h *hands) split(ctx context.Context, src *Source, n int) (*Source, error) 
 }
 
 func (h *hands) close() error {
-	if err := h.shot.drop(); err != nil {
+	if err := h.tray.drop(); err != nil {
 		return err
 	}
 	return h.pipeline.close()

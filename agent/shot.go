@@ -33,10 +33,9 @@ type shot struct {
 	kind frame.RawKind
 	lost losses // since the shot before
 
-	slot     *feature.Slot
-	of       *feature.Extractor // that the slot belongs to
-	features []float32          // in the slot, once they are extracted
-	err      error              // why there are none
+	tray     *tray     // until the features are extracted
+	features []float32 // the shot's own
+	err      error     // why there are none
 
 	from  camera // opBegin
 	offer *offer // opChange
@@ -54,35 +53,44 @@ type shot struct {
 // losses are frames and ticks that no sample comes of, by reason.
 type losses struct{ back, ticks uint64 }
 
-// prepare brings a picture into the shot's slot. A slot of another extractor is replaced.
-func (s *shot) prepare(f *frame.Frame, e *feature.Extractor) {
-	s.features = nil
-	if s.of != e {
-		if s.err = s.drop(); s.err != nil {
-			return
-		}
-		if s.slot, s.err = e.NewSlot(); s.err != nil {
-			return
-		}
-		s.of = e
-	}
-	s.err = e.Prepare(f.Mat, s.slot)
+// tray is a slot and the extractor that it belongs to. Pictures are large, and soon of no use: there are fewer trays than shots, so
+// that they stay in the processor's cache.
+type tray struct {
+	slot *feature.Slot
+	of   *feature.Extractor
 }
 
-// extract runs the extractor.
-func (s *shot) extract() {
-	if s.err == nil {
-		s.features, s.err = s.of.Run(s.slot)
+// prepare brings a picture into the shot's tray. A slot of another extractor is replaced.
+func (s *shot) prepare(f *frame.Frame, e *feature.Extractor) {
+	t := s.tray
+	if t.of != e {
+		if s.err = t.drop(); s.err != nil {
+			return
+		}
+		if t.slot, s.err = e.NewSlot(); s.err != nil {
+			return
+		}
+		t.of = e
 	}
+	s.err = e.Prepare(f.Mat, t.slot)
+}
+
+// extract runs the extractor. The tray is of no use then.
+func (s *shot) extract() {
+	if s.err != nil {
+		return
+	}
+	features, err := s.tray.of.Run(s.tray.slot)
+	s.features, s.err = append(s.features[:0], features...), err
 }
 
 // drop frees the slot.
-func (s *shot) drop() error {
-	if s.slot == nil {
+func (t *tray) drop() error {
+	if t.slot == nil {
 		return nil
 	}
-	err := s.slot.Close()
-	s.slot, s.of = nil, nil
+	err := t.slot.Close()
+	t.slot, t.of = nil, nil
 	return err
 }
 
@@ -92,6 +100,8 @@ const (
 	inFlight = 8
 	// lane is how many beginnings, ends and changes may be on their way beside them: what frames can't block.
 	lane = 8
+	// trays are for the picture that is prepared, the one that waits, and the one whose features are extracted.
+	trays = 3
 )
 
 // rings are what lies between a camera's stages. All hold everything that there is, but the one before the extractor: what waits
@@ -99,13 +109,17 @@ const (
 // there is no free shot, because what has been made is not taken.
 type rings struct {
 	free, spare chan *shot // for samples; for what comes between
+	trays       chan *tray
 	extract     chan *shot
 	judge, hand chan *shot
 	shots       []*shot
 }
 
 func newRings() *rings {
-	r := &rings{free: make(chan *shot, inFlight), spare: make(chan *shot, lane)}
+	r := &rings{free: make(chan *shot, inFlight), spare: make(chan *shot, lane), trays: make(chan *tray, trays)}
+	for range trays {
+		r.trays <- &tray{}
+	}
 	for range inFlight {
 		s := &shot{events: make([]segment.Event, 0, 16), bounds: make([]int64, 0, 16)}
 		r.shots = append(r.shots, s)
@@ -135,14 +149,16 @@ func (r *rings) back(s *shot) {
 	}
 }
 
-// close frees the slots. All shots must be back.
+// close frees the trays. All shots must be back.
 func (r *rings) close() error {
 	if n := len(r.free) + len(r.spare); n != len(r.shots) {
 		return fmt.Errorf("%d of %d shots are still on their way", len(r.shots)-n, len(r.shots))
 	}
 	var errs []error
-	for _, s := range r.shots {
-		errs = append(errs, s.drop())
+	for range len(r.trays) {
+		t := <-r.trays
+		errs = append(errs, t.drop())
+		r.trays <- t
 	}
 	return errors.Join(errs...)
 }

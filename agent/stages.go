@@ -42,6 +42,8 @@ func (p *pipeline) start(ctx context.Context, stop func()) *flow {
 			if s.op == opSample {
 				s.times.BeganExtract = p.now()
 				s.extract()
+				w.trays <- s.tray
+				s.tray = nil
 				s.times.Extracted = p.now()
 			}
 			w.judge <- s
@@ -110,7 +112,9 @@ func (w *flow) see(next context.Context, src *Source, f *frame.Frame, at placeme
 	p.count.add("frames", 1)
 	s.op, s.src, s.seq, s.at, s.raw, s.kind, s.lost = opSample, src, seq, at, f.Raw, f.RawKind, w.lost
 	w.lost = losses{}
-	s.times = FrameTimes{Seq: seq, Captured: p.since(f.Arrival), Taken: taken, BeganPrepare: p.now()}
+	s.times = FrameTimes{Seq: seq, Captured: p.since(f.Arrival), Taken: taken}
+	s.tray = <-w.trays
+	s.times.BeganPrepare = p.now()
 	s.prepare(f, p.model.Extractor)
 	s.times.Prepared = p.now()
 	w.extract <- s

@@ -111,7 +111,7 @@ func TestStagesGiveWhatOneGoroutineGives(t *testing.T) {
 			must(t, h.end(t.Context(), src))
 			must(t, cam.Close())
 		}
-		must(t, h.shot.drop())
+		must(t, h.tray.drop())
 		if !bytes.Equal(one.bytes.Bytes(), many.bytes.Bytes()) {
 			t.Errorf("%s: the stages give\n%.3000s\none goroutine\n%.3000s", role, many.bytes.String(), one.bytes.String())
 		}
