@@ -36,8 +36,28 @@ func fourClips(t *testing.T) []string {
 	return list
 }
 
-// TestFourCameras plays four cameras of 30 fps in one process, at their pace and then as fast as they can be decoded, which is more
-// than the models can take. Whatever is skipped is counted, and the segments are those of the frames that were left.
+// heldUp is an output that takes nothing before the camera has given all its frames.
+type heldUp struct {
+	*eventRecorder
+	all func() bool
+}
+
+func (h *heldUp) batch(ctx context.Context, src *Source, b *wire.SampleBatch) error {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !h.all() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return h.eventRecorder.batch(ctx, src, b)
+}
+
+// TestFourCameras plays four cameras of 30 fps in one process: at their pace, and then as fast as they can be decoded, with outputs that
+// are held up meanwhile, so that more comes than can be taken. Whatever is skipped is counted, and the segments are those of the
+// frames that were left.
 func TestFourCameras(t *testing.T) {
 	clips := fourClips(t)
 	dir := modeltest.New(t, atThirty)
@@ -52,6 +72,9 @@ func TestFourCameras(t *testing.T) {
 		for i := range outs {
 			outs[i] = &eventRecorder{recorder{t: t}}
 			b.cameras[i].out = outs[i]
+			if pace == capture.AsFast {
+				b.cameras[i].out = &heldUp{outs[i], func() bool { return b.Counters(i)["frames_read"] == manyShots }}
+			}
 		}
 		must(t, b.Run(t.Context()))
 		skipped := uint64(0)

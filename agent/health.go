@@ -58,7 +58,7 @@ func (h *health) failed(part string, err error) {
 	defer h.mu.Unlock()
 	h.part, h.err = part, err
 	h.ill.Store(true)
-	if h.times++; h.times == h.most {
+	if h.times++; h.times == h.most || h.proved != nil && h.times%h.most == 0 {
 		select {
 		case h.sick <- struct{}{}:
 		default:
