@@ -69,6 +69,9 @@ func (a *Allocations) sum(list []counted) {
 	a.PerMessage = (float64(all) - a.PerFrame*float64(a.Samples)) / float64(max(a.Messages, 1))
 }
 
+// quietEnough is how many quiet samples there must be to judge by.
+const quietEnough = 20
+
 // inFlight is how many samples are in the pipeline at most: what is allocated for a message may be counted at one of the others.
 const inFlight = 8
 

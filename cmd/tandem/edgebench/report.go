@@ -64,7 +64,7 @@ func (r *Report) judge() {
 		add(fmt.Sprintf("the pipeline's throughput at %g Hz, of the floor's,", t.RateHz), t.Ratio, targetRatio, true, "")
 	}
 	for _, a := range r.Allocations {
-		if a.Quiet == 0 {
+		if a.Quiet < quietEnough {
 			continue
 		}
 		add(fmt.Sprintf("allocations a frame at %g Hz", a.RateHz), a.PerFrame, targetAllocs, false, "")
@@ -117,7 +117,7 @@ func (r *Report) Print(out io.Writer) error {
 		if i < len(r.Allocations) {
 			a := r.Allocations[i]
 			allocs = fmt.Sprintf("%.2f with messages", a.Mean)
-			if a.Quiet > 0 {
+			if a.Quiet >= quietEnough {
 				allocs = fmt.Sprintf("%.3f, %.2f with messages", a.PerFrame, a.Mean)
 			}
 		}
