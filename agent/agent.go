@@ -15,6 +15,7 @@ import (
 
 	"tandem/runtime/bundle"
 	"tandem/runtime/model"
+	"tandem/runtime/ort"
 	"tandem/stream/bus"
 	"tandem/stream/wire"
 	"tandem/sync/pair"
@@ -151,6 +152,8 @@ func newShelf(cfg *Config, device string, cameras int, log *slog.Logger) *model.
 
 // runOn is Run on a connection. The clock is run besides, unless it is nil.
 func (a *Agent) runOn(ctx context.Context, conn *bus.Conn, shelf *model.Shelf, clock timebase, sources <-chan Source) (err error) {
+	// What a model fails on is told by the log once a second, not by the library for each sample.
+	_ = ort.Quiet() // a library that is missing is told of with the first model
 	publisher, err := bus.NewPublisher(conn, bus.PublisherConfig{Logger: a.log})
 	if err != nil {
 		return err

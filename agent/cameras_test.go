@@ -19,7 +19,7 @@ import (
 
 const (
 	manyFPS   = 30
-	manyShots = 120
+	manyShots = 75
 )
 
 // atThirty is a model for cameras of 30 fps, each frame of which is a sample.
@@ -31,7 +31,7 @@ func fourClips(t *testing.T) []string {
 	list := make([]string, 4)
 	for i := range list {
 		stamps := func(n int) int64 { return clipStart + int64(n)*int64(time.Second)/manyFPS + int64(i)*7e6 }
-		list[i] = clip{width: 160, height: 120, frames: manyShots, seed: i, stamps: stamps}.write(t, fmt.Sprintf("cam%d.avi", i))
+		list[i] = clip{width: 96, height: 72, frames: manyShots, seed: i, stamps: stamps}.write(t, fmt.Sprintf("cam%d.avi", i))
 	}
 	return list
 }
@@ -59,6 +59,7 @@ func (h *heldUp) batch(ctx context.Context, src *Source, b *wire.SampleBatch) er
 // are held up meanwhile, so that more comes than can be taken. Whatever is skipped is counted, and the segments are those of the
 // frames that were left.
 func TestFourCameras(t *testing.T) {
+	t.Parallel()
 	clips := fourClips(t)
 	dir := modeltest.New(t, atThirty)
 	for _, pace := range []capture.Pace{capture.ByStamps, capture.AsFast} {
