@@ -106,6 +106,7 @@ func (p *pipeline) take(reading, ctx context.Context, src *Source) (err error) {
 	p.count.watch(cam.Stats)
 	defer func() {
 		err = join(err, cam.Close())
+		trim()
 		p.count.watch(nil)
 	}()
 	next, stop := context.WithCancel(next)

@@ -210,6 +210,7 @@ func (p *pipeline) install(o *offer, where ...any) {
 		if err := old.Close(); err != nil {
 			p.log.Warn("close the release that ran before", "release", before, "error", err)
 		}
+		trim()
 	}
 	p.health.starts(p.running.Load(), o.m.Bundle.RateHz)
 	p.running.Store(&running{bundle: o.m.Bundle, packed: o.packed, provider: o.m.Segmenter.Provider(), selected: o.m.Selection})
