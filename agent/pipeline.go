@@ -57,6 +57,7 @@ type pipeline struct {
 
 	// Of see.
 	sampler  *frame.Sampler
+	sieve    *frame.Sieve // of the capture, a take's own; nil for none
 	time     siteTime
 	patience time.Duration // how long the first take waits for site time
 
@@ -93,6 +94,9 @@ func (p *pipeline) take(reading, ctx context.Context, src *Source) (err error) {
 		return reading.Err() // nil: stopped before it began
 	}
 	opened, err := p.prepare(next, src.Capture)
+	if err == nil {
+		err = p.sift(&opened)
+	}
 	if err != nil {
 		if next.Err() != nil {
 			return reading.Err()
@@ -166,6 +170,19 @@ func (p *pipeline) prepare(ctx context.Context, c capture.Config) (_ capture.Con
 	}
 	c.Clock = p.time.base
 	return c, p.time.ready(ctx, p.patience)
+}
+
+// sift has a recording's surplus frames come without their pictures. One that imitates a camera may lose frames after they were
+// asked about, so that others are needed.
+func (p *pipeline) sift(c *capture.Config) (err error) {
+	p.sieve = nil
+	if c.Overflow == capture.DropOldest {
+		return nil
+	}
+	if p.sieve, err = frame.NewSieve(p.model.Bundle.RateHz); err == nil {
+		c.Wants = p.sieve.Wants
+	}
+	return err
 }
 
 // split ends a take and begins its n-th part, because site time would go back otherwise.

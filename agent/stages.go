@@ -180,6 +180,13 @@ func (p *pipeline) sample(f *frame.Frame, lost *losses) (seq int64, ok bool) {
 	p.offeredRate()
 	back := p.sampler.Stats().Back
 	seq, skipped, ok := p.sampler.Take(f.Time)
+	if ok && f.Bare { // the rate has changed since nobody wanted it
+		p.count.add("frames", 1)
+		p.count.add("frames_surplus", 1)
+		p.count.drop("no_frame_for_tick", uint64(skipped+1))
+		lost.ticks += uint64(skipped) + 1
+		return seq, false
+	}
 	switch {
 	case ok && skipped > 0:
 		p.count.drop("no_frame_for_tick", uint64(skipped))

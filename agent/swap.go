@@ -109,6 +109,9 @@ func (p *pipeline) offeredRate() {
 	if err := p.sampler.SetRate(rate); err != nil && o != nil && p.next.CompareAndSwap(o, nil) {
 		o.done <- err
 	}
+	if p.sieve != nil {
+		p.sieve.Rate(rate)
+	}
 }
 
 // claim takes the offered model, if any.

@@ -25,7 +25,11 @@ func (r Recording) EachFrame(ctx context.Context, rate float64, classes tas.Labe
 	if err != nil {
 		return err
 	}
-	cam, err := capture.Open(ctx, capture.Config{Source: r.Video})
+	sieve, err := frame.NewSieve(rate)
+	if err != nil {
+		return err
+	}
+	cam, err := capture.Open(ctx, capture.Config{Source: r.Video, Wants: sieve.Wants})
 	if err != nil {
 		return err
 	}

@@ -50,6 +50,11 @@ func ExtractSequence(ctx context.Context, name string, ex *feature.Extractor, ra
 	if err != nil {
 		return nil, err
 	}
+	sieve, err := frame.NewSieve(rate)
+	if err != nil {
+		return nil, err
+	}
+	src.Wants = sieve.Wants
 	cam, err := capture.Open(ctx, src)
 	if err != nil {
 		return nil, err

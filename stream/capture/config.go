@@ -66,6 +66,11 @@ type Config struct {
 	// sources, and on sidecars without Start.
 	Latency time.Duration
 
+	// Wants tells of each frame of a recording, by its Time and in order, whether its picture is needed. Others are handed over bare:
+	// of a video file that spares bringing them from the codec's colours to BGR, which is a third of the work. A frame that was
+	// asked about may not come after all. It is called by the capture's goroutine. Nil wants all; live sources don't ask.
+	Wants func(t int64) bool
+
 	Pace Pace
 	// Loop starts a recording again at its end, with Time going on one frame period later. Frame.Raw starts again,
 	// Frame.Index goes on.

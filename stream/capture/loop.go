@@ -16,6 +16,7 @@ type loop struct {
 	log *slog.Logger
 
 	in    input
+	sift  *sifted // in, where pictures are made only on demand; else nil
 	tries backoff
 	first *frame.Frame // read while opening, not handed over yet
 
@@ -80,7 +81,7 @@ func (l *loop) openInput(ctx context.Context) error {
 		l.c.n.connectFailures.Add(1)
 		return err
 	}
-	l.in, l.pos = in, 0
+	l.in, l.pos, l.sift = in, 0, newSifted(in, l.c.cfg, l.c.target.kind)
 	return l.describe()
 }
 
@@ -202,7 +203,7 @@ func (l *loop) read() (*frame.Frame, error) {
 			l.giveBack(f)
 			return nil, ErrClosed
 		}
-		raw, err := l.in.read(&f.Mat)
+		raw, err := l.next(f)
 		if errors.Is(err, errDecode) {
 			l.damaged(1, err.Error())
 			continue
@@ -221,6 +222,15 @@ func (l *loop) read() (*frame.Frame, error) {
 			c.n.back.Add(1)
 			continue
 		}
+		if err == nil {
+			err = l.picture(f)
+		}
+		if errors.Is(err, errDecode) {
+			c.n.read.Add(-1)
+			c.n.decode.Add(1)
+			l.warn(err.Error())
+			continue
+		}
 		if err != nil {
 			l.giveBack(f)
 			return nil, err
@@ -229,6 +239,23 @@ func (l *loop) read() (*frame.Frame, error) {
 		l.measure(f)
 		return f, nil
 	}
+}
+
+// next goes on to the next frame. Its picture is in f already, unless the loop sifts.
+func (l *loop) next(f *frame.Frame) (rawStamp, error) {
+	if f.Bare = l.sift != nil; f.Bare {
+		return l.sift.grab()
+	}
+	return l.in.read(&f.Mat)
+}
+
+// picture makes the picture of a frame that has its stamps, if it is wanted.
+func (l *loop) picture(f *frame.Frame) error {
+	if l.sift == nil || !l.c.cfg.Wants(f.Time) {
+		return nil
+	}
+	f.Bare = false
+	return l.sift.picture(&f.Mat)
 }
 
 // damaged counts n frames that could not be decoded. They keep their places in the source.
@@ -241,6 +268,10 @@ func (l *loop) damaged(n int64, what string) {
 
 // measure fills the frame's size in and notices a change of it.
 func (l *loop) measure(f *frame.Frame) {
+	if f.Bare {
+		f.Width, f.Height = l.width, l.height
+		return
+	}
 	f.Width, f.Height = f.Mat.Cols(), f.Mat.Rows()
 	if f.Width == l.width && f.Height == l.height {
 		return

@@ -85,17 +85,26 @@ type video struct {
 }
 
 func (v *video) read(m *gocv.Mat) (rawStamp, error) {
-	lost, err := v.decode(m)
+	lost, err := v.advance(func() bool { return v.vc.Read(m) })
 	if err != nil {
 		return rawStamp{}, err
 	}
+	return v.stamp(lost), checkPixels(m)
+}
+
+// checkPixels refuses pixel formats that nobody here reads.
+func checkPixels(m *gocv.Mat) error {
 	switch m.Type() {
 	case gocv.MatTypeCV8UC1, gocv.MatTypeCV8UC3:
-	default:
-		return rawStamp{}, fmt.Errorf("frames have pixel format %v; want 8-bit grey or BGR (in a GStreamer pipeline: videoconvert ! video/x-raw,format=BGR ! appsink)", m.Type())
+		return nil
 	}
+	return fmt.Errorf("frames have pixel format %v; want 8-bit grey or BGR (in a GStreamer pipeline: videoconvert ! video/x-raw,format=BGR ! appsink)", m.Type())
+}
+
+// stamp is the raw stamp of the frame that has just been decoded, lost ones before it.
+func (v *video) stamp(lost int64) rawStamp {
 	if v.stamps != frame.Driver {
-		return rawStamp{kind: frame.Arrival, lost: lost}, nil
+		return rawStamp{kind: frame.Arrival, lost: lost}
 	}
 	// Asked after the read: before it, POS_MSEC is still that of the frame before.
 	ms := v.vc.Get(gocv.VideoCapturePosMsec)
@@ -108,14 +117,14 @@ func (v *video) read(m *gocv.Mat) (rawStamp, error) {
 	if !(math.Abs(ms) < 1<<62/1e6) {
 		ms = 0
 	}
-	return rawStamp{int64(math.Round(ms * 1e6)), frame.Driver, lost}, nil
+	return rawStamp{int64(math.Round(ms * 1e6)), frame.Driver, lost}
 }
 
-// decode reads the next picture that can be decoded; lost is how many before it could not. OpenCV says the same, false,
+// advance goes on to the next picture that can be decoded, by next; lost is how many before it could not. OpenCV says the same, false,
 // of a damaged frame, of the end and of a timeout: after a damaged frame reading on works, at the end it fails again at
 // once, and a timeout shows by how long it took.
-func (v *video) decode(m *gocv.Mat) (lost int64, err error) {
-	for start := time.Now(); !v.vc.Read(m); lost++ {
+func (v *video) advance(next func() bool) (lost int64, err error) {
+	for start := time.Now(); !next(); lost++ {
 		if lost == maxDamaged || v.patience > 0 && time.Since(start) > v.patience {
 			return 0, io.EOF
 		}

@@ -47,6 +47,8 @@ type Frame struct {
 	// Mat holds the picture, 8 bits a channel: one channel (grey) or three (BGR). It is owned by the pool; do not
 	// close it.
 	Mat gocv.Mat
+	// Bare is true where nobody wanted the picture: Mat holds none of this frame.
+	Bare bool
 	// Width and Height are the picture's size in pixels.
 	Width, Height int
 
