@@ -15,6 +15,7 @@ import (
 
 	"tandem/agent"
 	"tandem/stream/bus"
+	"tandem/stream/capture"
 )
 
 // agentFlags are the flags of tandem agent.
@@ -79,6 +80,11 @@ func (f *agentFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if f.check {
 		return f.runCheck(ctx, stdout, cfg, sources)
 	}
+	if onlyThroughput(sources) {
+		if err := agent.AsBatch(true); err != nil {
+			log.Warn("the recordings are played as ordinary work, which is slower", "error", err)
+		}
+	}
 	reports := newAgentReports(&cfg, sources, bars)
 	group, err := agent.NewGroup(cfg, log, func(device string) agent.Options {
 		return agent.Options{Log: log, TakeDone: func(s agent.Source, err error) { reports.took(ctx, device, s, err) }}
@@ -131,6 +137,19 @@ func plannedSources(cfg *agent.Config, now time.Time) ([][]agent.Source, error) 
 		}
 	}
 	return list, nil
+}
+
+// onlyThroughput reports whether all there is to play are recordings, as fast as can be.
+func onlyThroughput(sources [][]agent.Source) bool {
+	for _, of := range sources {
+		for _, s := range of {
+			kind, err := capture.KindOf(s.Capture.Source)
+			if err != nil || kind.Live() || s.Capture.Pace != capture.AsFast {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // interrupted reports whether an error is only that ctx has ended.

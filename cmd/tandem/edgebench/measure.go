@@ -162,6 +162,11 @@ func Run(ctx context.Context, c Config) (_ *Report, err error) {
 // speed measures the bare works and the pipeline in turns.
 func (in *inputs) speed(ctx context.Context, r *Report) (err error) {
 	c := in.c
+	// Recordings that are played as fast as can be are batch work to an agent, too.
+	if err := agent.AsBatch(true); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, agent.AsBatch(false)) }()
 	list, picture, err := picturesOf(in.video)
 	if err != nil {
 		return err
