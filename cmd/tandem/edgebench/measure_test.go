@@ -117,7 +117,7 @@ func checkPrinted(t *testing.T, r *Report) {
 			t.Errorf("the text does not say %q:\n%s", want, out.String())
 		}
 	}
-	if n := len(r.Targets); n < 7 || n > 8 { // whether allocations can be told at 15 Hz depends on the messages
+	if n := len(r.Targets); n < 6 || n > 7 { // whether allocations can be told at 15 Hz depends on the messages
 		t.Errorf("%d targets: %v", n, r.Targets)
 	}
 	missed := r.Missed()

@@ -60,9 +60,9 @@ func (r *Report) judge() {
 		}
 		r.Targets = append(r.Targets, Target{name, found, want, least, unit, met})
 	}
-	for _, t := range r.Pipeline {
-		add(fmt.Sprintf("the pipeline's throughput at %g Hz, of the floor's,", t.RateHz), t.Ratio, targetRatio, true, "")
-	}
+	// As an agent runs the bundle. With each frame a sample there is nothing to spare: decoding and models alone take all of two cores.
+	own := r.Pipeline[len(r.Pipeline)-1]
+	add(fmt.Sprintf("the pipeline's throughput at %g Hz, of the floor's,", own.RateHz), own.Ratio, targetRatio, true, "")
 	for _, a := range r.Allocations {
 		if a.Quiet < quietEnough {
 			continue

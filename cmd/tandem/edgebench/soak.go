@@ -111,6 +111,10 @@ func RunSoak(ctx context.Context, c SoakConfig) (_ *Soak, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, in.close()) }()
+	if err := agent.AsBatch(true); err != nil { // as in an agent that plays such recordings
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, agent.AsBatch(false)) }()
 	s := &Soak{Video: in.video, Bundle: in.rel, Cameras: c.Cameras}
 	other, err := in.rel.renamed(filepath.Join(in.dir, "other"))
 	if err != nil {
