@@ -247,3 +247,37 @@ func TestWarmPipelineDoesNotAllocate(t *testing.T) {
 		}
 	}
 }
+
+// TestReleaseWithAnotherRateLosesFewTicksOfARecording: pictures that nobody wanted at the old rate are missed at the new one, as many
+// as wait in the camera's ring, and are counted.
+func TestReleaseWithAnotherRateLosesFewTicksOfARecording(t *testing.T) {
+	t.Parallel()
+	quick := newer
+	quick.RateHz = 40
+	stuck, taken := make(chan struct{}), make(chan struct{})
+	var first atomic.Bool
+	out := &transcript{t: t, before: func(string) error {
+		if !first.Swap(true) {
+			close(stuck)
+			<-taken
+		}
+		return nil
+	}}
+	p := line(t, RoleExo, older, out)
+	const n = 600 // at 40 Hz
+	stamps := func(i int) int64 { return clipStart + int64(i)*25e6 }
+	src := &Source{Take: "t1", Capture: capture.Config{Source: clip{width: 64, height: 48, frames: n, stamps: stamps}.write(t, "a.mp4"), Log: quiet}}
+	ended := make(chan error, 1)
+	go func() { ended <- p.take(t.Context(), t.Context(), src) }()
+	<-stuck
+	eventually(t, "full rings", func() bool { return len(p.rings.free) == 0 })
+	swapped := p.count.get("frames")
+	must(t, p.swap(limit(t), openModel(t, quick), ""))
+	close(taken)
+	must(t, <-ended)
+	c := p.count.snapshot()
+	lost, rest := c["dropped_no_frame_for_tick"], n-swapped
+	if lost == 0 || lost > capture.DefaultRing+capture.DefaultHold || c["samples"]+lost+8 < rest || c["frames"] != n || c["frames"] != c["samples"]+c["frames_surplus"] {
+		t.Errorf("another rate after %d frames: counters %v", swapped, c)
+	}
+}
